@@ -1,0 +1,162 @@
+//! Files that appear whole or not at all: written under a temporary name beside the target, then renamed.
+//!
+//! The content is synced before the rename, so that a file never appears empty after a power cut. Folders are
+//! not synced: the journals of ext4, XFS and btrfs keep renames in order, and a rename that is lost only
+//! means that a task is done again. Nothing touches the disk before the buffer is full or the file is
+//! committed: most parts have no rejects or duplicates, and making and removing empty files is slow.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::error::{Error, Result};
+
+/// A file being written; nobody sees it before [`AtomicFile::commit`]. Dropped without commit it is removed.
+pub struct AtomicFile {
+    out: Option<BufWriter<LateFile>>,
+    partial: PathBuf,
+    target: PathBuf,
+}
+
+/// A file that is made at the first write.
+struct LateFile {
+    path: PathBuf,
+    file: Option<File>,
+}
+
+impl LateFile {
+    fn open(&mut self) -> std::io::Result<&mut File> {
+        match &mut self.file {
+            Some(file) => Ok(file),
+            none => Ok(none.insert(File::create_new(&self.path)?)),
+        }
+    }
+}
+
+impl Write for LateFile {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.open()?.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Digits that no other attempt at the same file has: the process number alone is 1 in every container, and
+/// two of them may work on the same task.
+fn attempt() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+    format!("{}{nanos}{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+impl AtomicFile {
+    /// Starts the file that will be `target`; missing folders are made.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the folder is not writable.
+    pub fn create(target: impl AsRef<Path>) -> Result<Self> {
+        let target = target.as_ref().to_path_buf();
+        if let Some(folder) = target.parent() {
+            super::create_dir(folder)?;
+        }
+        let mut name = target.file_name().unwrap_or_default().to_os_string();
+        name.push(format!(".{}.partial", attempt()));
+        let partial = target.with_file_name(name);
+        let file = LateFile { path: partial.clone(), file: None };
+        Ok(Self { out: Some(BufWriter::with_capacity(1 << 18, file)), partial, target })
+    }
+
+    /// Flushes, syncs and renames.
+    ///
+    /// # Errors
+    /// [`Error::Io`], for example on a full disk; the target is then untouched.
+    pub fn commit(mut self) -> Result<()> {
+        let out = self.out.take().ok_or_else(|| Error::Failed("file committed twice".to_owned()))?;
+        let file = out.into_inner().map_err(|error| Error::io("write", &self.partial)(error.into_error()))?;
+        let mut file = file;
+        file.open().and_then(|file| file.sync_data()).map_err(Error::io("write", &self.partial))?;
+        drop(file);
+        std::fs::rename(&self.partial, &self.target).map_err(Error::io("rename to", &self.target))?;
+        self.partial = PathBuf::new();
+        Ok(())
+    }
+
+    /// Writes a small file in one go.
+    ///
+    /// # Errors
+    /// As [`AtomicFile::create`] and [`AtomicFile::commit`].
+    pub fn write_all(target: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
+        let mut file = Self::create(&target)?;
+        file.write(bytes)?;
+        file.commit()
+    }
+
+    /// Appends bytes, naming the file in the error.
+    ///
+    /// # Errors
+    /// [`Error::Io`], for example on a full disk.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        Write::write_all(self, bytes).map_err(Error::io("write", &self.target))
+    }
+}
+
+impl Write for AtomicFile {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match &mut self.out {
+            Some(out) => out.write(bytes),
+            None => Err(std::io::Error::other("already committed")),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        match &mut self.out {
+            Some(out) => out.flush(),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for AtomicFile {
+    fn drop(&mut self) {
+        if !self.partial.as_os_str().is_empty() {
+            let file = self.out.take().map(|out| out.into_parts().0);
+            if file.is_none_or(|file| file.file.is_some()) {
+                drop(std::fs::remove_file(&self.partial));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn appears_whole_or_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("deep/a");
+        let names = || crate::io::list(target.parent().unwrap(), "").unwrap();
+        drop(AtomicFile::create(&target).unwrap());
+        let mut file = AtomicFile::create(&target).unwrap();
+        AtomicFile::write(&mut file, &vec![7; 1 << 20]).unwrap();
+        assert!(names()[0].to_string_lossy().ends_with(".partial"));
+        drop(file);
+        assert!(names().is_empty());
+        AtomicFile::create(&target).unwrap().commit().unwrap();
+        assert_eq!(std::fs::read(&target).unwrap(), b"");
+        // Two attempts at the same file, as by two machines, do not meet before the rename.
+        let (mut one, mut two) = (AtomicFile::create(&target).unwrap(), AtomicFile::create(&target).unwrap());
+        for _ in 0..100_000 {
+            AtomicFile::write(&mut one, b"same bytes").unwrap();
+            AtomicFile::write(&mut two, b"same bytes").unwrap();
+        }
+        one.commit().unwrap();
+        two.commit().unwrap();
+        assert_eq!(std::fs::read(&target).unwrap().len(), 1_000_000);
+        assert_eq!(names().len(), 1);
+    }
+}

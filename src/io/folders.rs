@@ -1,0 +1,63 @@
+//! Folders: what lies in them, taking things away, and who works on them.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// Something in a folder.
+pub struct Entry {
+    /// Its path.
+    pub path: PathBuf,
+    /// Whether it is a folder itself; a link to one is not.
+    pub is_dir: bool,
+}
+
+/// What lies in a folder, sorted by path; nothing where it is absent.
+///
+/// # Errors
+/// [`Error::Io`] where it cannot be listed.
+pub fn entries(folder: impl AsRef<Path>) -> Result<Vec<Entry>> {
+    let folder = folder.as_ref();
+    let list = match std::fs::read_dir(folder) {
+        Ok(list) => list,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Error::io("list", folder)(error)),
+    };
+    let mut found = Vec::new();
+    for entry in list {
+        let entry = entry.map_err(Error::io("list", folder))?;
+        let path = entry.path();
+        let is_dir = entry.file_type().map_err(Error::io("look at", &path))?.is_dir();
+        found.push(Entry { path, is_dir });
+    }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(found)
+}
+
+/// Removes a folder and everything in it; one that is absent is fine.
+///
+/// # Errors
+/// [`Error::Io`] with the path.
+pub fn remove_dir(folder: impl AsRef<Path>) -> Result<()> {
+    match std::fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", folder)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Takes the lock that a file stands for until the returned handle is dropped: alone, or `shared` with
+/// others who share it. `None` where somebody else has it.
+///
+/// # Errors
+/// [`Error::Io`] where the file cannot be created, or where locks fail and the lock is not shared: some
+/// network file systems have none, and those who share need none to be right.
+pub fn lock(path: impl AsRef<Path>, shared: bool) -> Result<Option<File>> {
+    let file = File::create(&path).map_err(Error::io("create", &path))?;
+    match if shared { file.try_lock_shared() } else { file.try_lock() } {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::Error(_)) if shared => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(Error::io("lock", &path)(error)),
+    }
+}

@@ -1,0 +1,131 @@
+//! Lists of input files: globs, folders, plain paths, and `-` for a list of paths on standard input.
+
+use std::io::BufRead;
+use std::path::{Path, PathBuf};
+
+/// Expands patterns to the files they name, sorted by path, each once. A folder stands for every file
+/// below it whose name ends with one of `suffixes`.
+///
+/// # Errors
+/// One message per pattern that names nothing or cannot be read, with its number in the list.
+pub fn expand(patterns: &[String], suffixes: &[&str]) -> Result<Vec<String>, Vec<(usize, String)>> {
+    let mut files = Vec::new();
+    let mut errors = Vec::new();
+    for (number, pattern) in patterns.iter().enumerate() {
+        if let Err(message) = expand_one(pattern, suffixes, &mut files) {
+            errors.push((number, message));
+        }
+    }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    files.sort();
+    files.dedup();
+    Ok(files)
+}
+
+fn expand_one(pattern: &str, suffixes: &[&str], files: &mut Vec<String>) -> Result<(), String> {
+    if pattern == "-" {
+        for line in std::io::stdin().lock().lines() {
+            let line = line.map_err(|error| format!("cannot read paths from standard input: {error}"))?;
+            if !line.trim().is_empty() {
+                readable(Path::new(line.trim()))?;
+                files.push(line.trim().to_owned());
+            }
+        }
+        return Ok(());
+    }
+    let path = Path::new(pattern);
+    if path.is_dir() {
+        let before = files.len();
+        walk(path, suffixes, &mut Vec::new(), files)?;
+        if files.len() == before {
+            return Err(format!("no file below `{pattern}` ends with {}", suffixes.join(", ")));
+        }
+        return Ok(());
+    }
+    if path.exists() {
+        readable(path)?;
+        files.push(pattern.to_owned());
+        return Ok(());
+    }
+    if !pattern.contains(['*', '?', '[']) {
+        return Err(format!("no such file: `{pattern}`"));
+    }
+    let matches = glob::glob(pattern).map_err(|error| format!("`{pattern}` is no pattern: {error}"))?;
+    let before = files.len();
+    for found in matches {
+        let found =
+            found.map_err(|error| format!("cannot read `{}`: {}", error.path().display(), error.error()))?;
+        if found.is_file() {
+            readable(&found)?;
+            files.push(utf8(&found)?);
+        }
+    }
+    if files.len() == before {
+        return Err(format!("no file matches `{pattern}`"));
+    }
+    Ok(())
+}
+
+/// `above` holds the real paths of the folders that we are in: a link back to one of them is no folder to
+/// read again.
+fn walk(
+    folder: &Path,
+    suffixes: &[&str],
+    above: &mut Vec<PathBuf>,
+    files: &mut Vec<String>,
+) -> Result<(), String> {
+    let unlisted = |error: std::io::Error| format!("cannot list `{}`: {error}", folder.display());
+    let real = folder.canonicalize().map_err(unlisted)?;
+    if above.contains(&real) {
+        return Ok(());
+    }
+    above.push(real);
+    let entries = std::fs::read_dir(folder).map_err(unlisted)?;
+    for entry in entries {
+        let path = entry.map_err(unlisted)?.path();
+        if path.is_dir() {
+            walk(&path, suffixes, above, files)?;
+        } else {
+            let name = utf8(&path)?;
+            if suffixes.iter().any(|suffix| name.ends_with(suffix)) {
+                readable(&path)?;
+                files.push(name);
+            }
+        }
+    }
+    above.pop();
+    Ok(())
+}
+
+fn readable(path: &Path) -> Result<(), String> {
+    let meta =
+        std::fs::metadata(path).map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
+    if !meta.is_file() {
+        return Err(format!("`{}` is not a file", path.display()));
+    }
+    match std::fs::File::open(path) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("cannot read `{}`: {error}", path.display())),
+    }
+}
+
+fn utf8(path: &Path) -> Result<String, String> {
+    path.to_str().map(str::to_owned).ok_or_else(|| format!("path `{}` is not UTF-8", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_to_a_folder_above_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("in")).unwrap();
+        std::fs::write(dir.path().join("in/a.jsonl"), "").unwrap();
+        std::os::unix::fs::symlink("..", dir.path().join("in/back")).unwrap();
+        let files = expand(&[dir.path().to_string_lossy().into_owned()], &[".jsonl"]).unwrap();
+        assert_eq!(files.len(), 1, "{files:?}");
+    }
+}

@@ -1,0 +1,18 @@
+//! tamis turns web crawls into training-ready token shards and shows what every step did to the text.
+//!
+//! The rooms in reading order. `docs/ARCHITECTURE.md` tells how they work together;
+//! `tests/suite/architecture.rs` checks who imports whom.
+//!
+//! | room | holds | may import | must never |
+//! |---|---|---|---|
+//! | [`document`] | the nouns: document, ordinal, outcome, reason | nothing | |
+//! | [`error`] | kinds of failure and their exit codes | nothing | |
+//! | [`text`] | words, sentences, normalising, charsets | error | touch files, know stages |
+//! | [`io`] | files: codecs, atomic output, document files, sorted runs | document, error | know stages |
+//! | [`stage`] | the traits, how a stage describes itself, what is counted | document, text, io, error | know a named stage |
+
+pub mod document;
+pub mod error;
+pub mod io;
+pub mod stage;
+pub mod text;
