@@ -9,10 +9,12 @@
 //! | [`error`] | kinds of failure and their exit codes | nothing | |
 //! | [`text`] | words, sentences, normalising, charsets | error | touch files, know stages |
 //! | [`io`] | files: codecs, atomic output, document files, sorted runs | document, error | know stages |
+//! | [`models`] | small models (fastText) | text, io, error | know the pipeline |
 //! | [`stage`] | the traits, how a stage describes itself, what is counted | document, text, io, error | know a named stage |
 
 pub mod document;
 pub mod error;
 pub mod io;
+pub mod models;
 pub mod stage;
 pub mod text;

@@ -1,0 +1,3 @@
+//! Small models without pipeline knowledge.
+
+pub mod fasttext;
