@@ -11,10 +11,12 @@
 //! | [`io`] | files: codecs, atomic output, document files, sorted runs | document, error | know stages |
 //! | [`models`] | small models (fastText) | text, io, error | know the pipeline |
 //! | [`stage`] | the traits, how a stage describes itself, what is counted | document, text, io, error | know a named stage |
+//! | `stages/write` | the tables of a run directory | document, stage, io, error | the same |
 
 pub mod document;
 pub mod error;
 pub mod io;
 pub mod models;
 pub mod stage;
+pub mod stages;
 pub mod text;

@@ -1,0 +1,3 @@
+//! Everything that a YAML may name. The rooms never import each other.
+
+pub mod write;
