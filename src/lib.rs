@@ -11,6 +11,7 @@
 //! | [`io`] | files: codecs, atomic output, document files, sorted runs | document, error | know stages |
 //! | [`models`] | small models (fastText) | text, io, error | know the pipeline |
 //! | [`stage`] | the traits, how a stage describes itself, what is counted | document, text, io, error | know a named stage |
+//! | `stages/read` | WARC, WET, JSONL, Parquet to documents | stage, document, text, io, error | import another stage room |
 //! | `stages/write` | the tables of a run directory | document, stage, io, error | the same |
 
 pub mod document;

@@ -1,3 +1,4 @@
 //! Everything that a YAML may name. The rooms never import each other.
 
+pub mod read;
 pub mod write;

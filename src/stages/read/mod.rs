@@ -1,0 +1,27 @@
+//! Stages of the read room: bytes of input files to documents. One file per format; what they share is
+//! private: `records.rs` and `framing.rs` (WARC), `header.rs`, `http.rs`, `lines.rs`, `fields.rs`,
+//! `columns.rs`.
+
+mod columns;
+mod fields;
+mod framing;
+mod header;
+mod http;
+pub mod jsonl;
+mod lines;
+pub mod parquet;
+mod records;
+#[cfg(test)]
+mod rows_tests;
+#[cfg(test)]
+mod testing;
+pub mod warc;
+mod warc_stream;
+#[cfg(test)]
+mod warc_tests;
+pub mod wet;
+
+use crate::stage::StageSpec;
+
+/// Every stage of this room, in the order of the reference.
+pub static STAGES: &[&StageSpec] = &[&warc::SPEC, &wet::SPEC, &jsonl::SPEC, &parquet::SPEC];
