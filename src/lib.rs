@@ -12,6 +12,7 @@
 //! | [`models`] | small models (fastText) | text, io, error | know the pipeline |
 //! | [`stage`] | the traits, how a stage describes itself, what is counted | document, text, io, error | know a named stage |
 //! | `stages/read` | WARC, WET, JSONL, Parquet to documents | stage, document, text, io, error | import another stage room |
+//! | `stages/extract` | HTML to main text | the same | the same |
 //! | `stages/write` | the tables of a run directory | document, stage, io, error | the same |
 
 pub mod document;
