@@ -13,6 +13,7 @@
 //! | [`stage`] | the traits, how a stage describes itself, what is counted | document, text, io, error | know a named stage |
 //! | `stages/read` | WARC, WET, JSONL, Parquet to documents | stage, document, text, io, error | import another stage room |
 //! | `stages/extract` | HTML to main text | the same | the same |
+//! | `stages/filter` | judges of one document | the same, models | the same |
 //! | `stages/write` | the tables of a run directory | document, stage, io, error | the same |
 
 pub mod document;

@@ -1,0 +1,216 @@
+//! FineWeb's own quality rules: line ends, short lines, duplicate lines, lists.
+//!
+//! From Penedo et al. 2024, "The FineWeb Datasets", section 3.6, as datatrove 0.10 has them in
+//! `FineWebQualityFilter`, with its defaults, its order of checks and its word splitter.
+//!
+//! We differ in that `null` switches a check off, and in that scores are measured for every document that
+//! has a line, dropped ones too.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::document::{Document, Outcome, Reason};
+use crate::stage::{
+    BuildContext, Built, Context, DocStage, Kind, OptionError, ScoreSpec, StageSpec, parse_options, schema_of,
+};
+use crate::text::charsets::{Classes, TERMINAL, is_space};
+use crate::text::lines::chars;
+
+/// The reasons' names in datatrove.
+pub const DATATROVE_REASONS: &[(&str, &str)] = &[
+    ("empty_text", "empty"),
+    ("too_few_punctuated_lines", "line_punct_ratio"),
+    ("too_many_short_lines", "short_line_ratio"),
+    ("duplicate_line_chars", "char_dup_ratio"),
+    ("too_many_newlines", "list_ratio"),
+];
+
+/// The stage as the registry knows it.
+pub static SPEC: StageSpec = StageSpec {
+    name: "fineweb_quality",
+    kind: Kind::Filter,
+    needs_text: true,
+    summary: "Drops pages of unpunctuated, short or duplicate lines, and lists.",
+    source: "FineWeb (Penedo et al. 2024) as in datatrove 0.10 `FineWebQualityFilter`.",
+    reasons: &[
+        ("empty_text", "nothing but white space"),
+        (
+            "too_few_punctuated_lines",
+            "a smaller share of lines ends a sentence than `min_punctuated_line_ratio`",
+        ),
+        ("too_many_short_lines", "a larger share of lines is short than `max_short_line_ratio`"),
+        (
+            "duplicate_line_chars",
+            "a larger share of characters is in copied lines than `max_duplicate_line_char_ratio`",
+        ),
+        ("too_many_newlines", "more newlines per word than `max_newlines_per_word`"),
+    ],
+    scores: &[
+        ScoreSpec {
+            name: "punctuated_line_ratio",
+            doc: "share of lines that end with a sentence mark",
+            min: 0.0,
+            max: 1.0,
+        },
+        ScoreSpec { name: "short_line_ratio", doc: "share of short lines", min: 0.0, max: 1.0 },
+        ScoreSpec {
+            name: "duplicate_line_char_ratio",
+            doc: "characters of copied lines per character",
+            min: 0.0,
+            max: 1.0,
+        },
+        ScoreSpec { name: "newlines_per_word", doc: "newlines per word", min: 0.0, max: 1.0 },
+    ],
+    schema: schema_of::<Config>,
+    build,
+};
+
+/// Options of `fineweb_quality`. Lines are what stands between newlines, blank ones left out; they are not
+/// trimmed. `null` switches a check off.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Smallest share of lines that end with a mark of `terminal_punctuation`. datatrove: `line_punct_thr`, 0.12.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub min_punctuated_line_ratio: Option<f64>,
+    /// Keeps a document in which no line at all ends with such a mark (for languages without them).
+    /// datatrove: `line_punct_exclude_zero`, false.
+    pub keep_unpunctuated: bool,
+    /// Strings that end a line properly; `null` for the 159 sentence marks of all scripts, which include
+    /// `.`, `!`, `?` and `。` but no quotation mark and no `…`. datatrove: `stop_chars`, the same set.
+    pub terminal_punctuation: Option<Vec<String>>,
+    /// Largest share of short lines. datatrove: `short_line_thr`, 0.67.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub max_short_line_ratio: Option<f64>,
+    /// Characters up to which a line is short; one of exactly so many is. datatrove: `short_line_length`, 30.
+    pub short_line_chars: u64,
+    /// Largest share of characters (without newlines) in lines that stood earlier. datatrove:
+    /// `char_duplicates_ratio`, 0.01.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub max_duplicate_line_char_ratio: Option<f64>,
+    /// Largest number of newlines per word (punctuation marks are words). datatrove: `new_line_ratio`, 0.3.
+    #[schemars(range(min = 0.0))]
+    pub max_newlines_per_word: Option<f64>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            min_punctuated_line_ratio: Some(0.12),
+            keep_unpunctuated: false,
+            terminal_punctuation: None,
+            max_short_line_ratio: Some(0.67),
+            short_line_chars: 30,
+            max_duplicate_line_char_ratio: Some(0.01),
+            max_newlines_per_word: Some(0.3),
+        }
+    }
+}
+
+fn build(options: serde_json::Value, _: &mut BuildContext) -> Result<Built, Vec<OptionError>> {
+    let config: Config = parse_options(options)?;
+    if config.terminal_punctuation.iter().flatten().any(String::is_empty) {
+        return Err(vec![OptionError::new("terminal_punctuation", "an empty string ends every line")]);
+    }
+    Ok(Built::Doc(Box::new(Stage::new(config))))
+}
+
+/// The filter.
+#[derive(Debug)]
+pub struct Stage {
+    config: Config,
+}
+
+impl Stage {
+    /// The filter with these options.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Self { config }
+    }
+
+    fn ends_properly(&self, classes: &Classes, line: &str) -> bool {
+        match &self.config.terminal_punctuation {
+            None => classes.of_last(line) & TERMINAL != 0,
+            Some(marks) => marks.iter().any(|mark| line.ends_with(mark.as_str())),
+        }
+    }
+
+    fn is_short(&self, line: &str) -> bool {
+        let limit = self.config.short_line_chars;
+        let bytes = line.len() as u64;
+        // A character has one to four bytes, so most lines need no counting.
+        bytes <= limit || (bytes / 4 <= limit && chars(line) as u64 <= limit)
+    }
+}
+
+fn text_lines(text: &str) -> impl Iterator<Item = &str> {
+    text.split('\n').filter(|line| !line.chars().all(is_space))
+}
+
+impl DocStage for Stage {
+    fn process(&self, doc: &mut Document, cx: &mut Context) -> Outcome {
+        let text = doc.text.as_str();
+        let classes = Classes::get();
+        let (mut lines, mut punctuated, mut short) = (0_u64, 0_u64, 0_u64);
+        for line in text_lines(text) {
+            lines += 1;
+            punctuated += u64::from(self.ends_properly(classes, line));
+            short += u64::from(self.is_short(line));
+        }
+        if lines == 0 {
+            return Outcome::Drop(Reason::new("empty_text"));
+        }
+        let newlines = memchr::memchr_iter(b'\n', text.as_bytes()).count() as u64;
+        let copied = cx.features.duplicates(text, text_lines(text)).duplicate_chars;
+        let other_chars = cx.features.chars(text) - newlines;
+        let words = cx.features.word_counts(text).words;
+        let punctuated = punctuated as f64 / lines as f64;
+        let short = short as f64 / lines as f64;
+        let copied = copied as f64 / other_chars as f64;
+        let newlines = newlines as f64 / words.max(1) as f64;
+        cx.score(doc, "punctuated_line_ratio", punctuated);
+        cx.score(doc, "short_line_ratio", short);
+        cx.score(doc, "duplicate_line_char_ratio", copied);
+        cx.score(doc, "newlines_per_word", newlines);
+
+        let config = &self.config;
+        if let Some(limit) = config.min_punctuated_line_ratio
+            && punctuated < limit
+            && !(config.keep_unpunctuated && punctuated == 0.0)
+        {
+            return Outcome::Drop(Reason::measured("too_few_punctuated_lines", punctuated, limit));
+        }
+        for (name, value, limit) in [
+            ("too_many_short_lines", short, config.max_short_line_ratio),
+            ("duplicate_line_chars", copied, config.max_duplicate_line_char_ratio),
+            ("too_many_newlines", newlines, config.max_newlines_per_word),
+        ] {
+            if let Some(limit) = limit.filter(|&limit| value > limit) {
+                return Outcome::Drop(Reason::measured(name, value, limit));
+            }
+        }
+        Outcome::Keep
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stages::filter::testing;
+
+    #[test]
+    fn cases() {
+        testing::run_cases(&SPEC);
+    }
+
+    #[test]
+    fn any_text_gets_a_verdict() {
+        testing::any_text(&SPEC);
+    }
+
+    #[test]
+    fn an_empty_mark_is_a_mistake() {
+        let options = serde_json::json!({"terminal_punctuation": [""]});
+        assert!((SPEC.build)(options, &mut BuildContext::default()).is_err());
+    }
+}
