@@ -14,6 +14,7 @@
 //! | `stages/read` | WARC, WET, JSONL, Parquet to documents | stage, document, text, io, error | import another stage room |
 //! | `stages/extract` | HTML to main text | the same | the same |
 //! | `stages/filter` | judges of one document | the same, models | the same |
+//! | `stages/rewrite` | changes to one document: personal data | the same | the same |
 //! | `stages/write` | the tables of a run directory | document, stage, io, error | the same |
 
 pub mod document;

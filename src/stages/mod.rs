@@ -3,4 +3,5 @@
 pub mod extract;
 pub mod filter;
 pub mod read;
+pub mod rewrite;
 pub mod write;
