@@ -15,6 +15,7 @@
 //! | `stages/extract` | HTML to main text | the same | the same |
 //! | `stages/filter` | judges of one document | the same, models | the same |
 //! | `stages/rewrite` | changes to one document: personal data | the same | the same |
+//! | `stages/dedup` | exact and MinHash deduplication | the same | the same |
 //! | `stages/write` | the tables of a run directory | document, stage, io, error | the same |
 
 pub mod document;

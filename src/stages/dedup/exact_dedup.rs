@@ -1,0 +1,243 @@
+//! `exact_dedup`: of documents with the same text the first stays.
+//!
+//! Source: every published pipeline has it (RefinedWeb, FineWeb, NeMo, Data-Juicer); they differ in what
+//! counts as the same, here `normalize`. Where we differ: 128-bit hashes, so that no two different texts
+//! of any corpus are taken for one; the survivor follows from the input's order and never from arrival
+//! or a "last seen" table; and each removal names the document that stays. A blank text is a text: of
+//! several blank documents one stays. A page that no stage has extracted yet is compared by its bytes.
+//!
+//! Files: per part one sorted run of (hash, place). Tasks over ranges of the hash list who goes, and one
+//! last task puts the lists in the order of the documents. Memory: the sort buffers alone.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::catalog::CatalogPass;
+pub use super::fold::Normalize;
+use super::groups::{Grouping, ROWS_PER_TASK};
+use super::observe::PartWriter;
+use super::records::{Gone, Key, Overlap, Row};
+use super::{pass_name, removals};
+use crate::document::{Document, Ordinal};
+use crate::error::Result;
+use crate::io;
+use crate::io::runs::{self, Record, RunSorter};
+use crate::stage::{
+    Barrier, BuildContext, Built, Context, Kind, Observer, OptionError, Pass, Removals, StageSpec, TaskEnv,
+    TaskReport, parse_options, schema_of,
+};
+
+/// Describes the stage.
+pub static SPEC: StageSpec = StageSpec {
+    name: "exact_dedup",
+    kind: Kind::Dedup,
+    needs_text: true,
+    summary: "Of documents with the same text keeps the first.",
+    source: "Common to all published pipelines; 128-bit xxh3, the smallest ordinal survives.",
+    reasons: &[("exact_duplicate", "an earlier document has the same normalised text")],
+    scores: &[],
+    schema: schema_of::<Config>,
+    build,
+};
+
+/// Options of `exact_dedup`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// What counts as the same text. Default `folded`: equal but for white space, case and the way
+    /// accents are encoded.
+    pub normalize: Normalize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { normalize: Normalize::Folded }
+    }
+}
+
+fn build(options: serde_json::Value, _cx: &mut BuildContext) -> Result<Built, Vec<OptionError>> {
+    Ok(Built::Barrier(Arc::new(Stage::new(parse_options(options)?))))
+}
+
+/// The stage.
+pub struct Stage {
+    config: Config,
+    rows_per_task: u64,
+}
+
+impl Stage {
+    /// The stage with these options.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Self { config, rows_per_task: ROWS_PER_TASK }
+    }
+
+    /// The hash that equal documents share.
+    fn key(&self, doc: &Document) -> u128 {
+        match &doc.raw {
+            Some(raw) => xxhash_rust::xxh3::xxh3_128(&raw.bytes),
+            None => self.config.normalize.hash(&doc.text),
+        }
+    }
+}
+
+impl Barrier for Stage {
+    fn signature(&self, doc: &Document, _cx: &mut Context) -> Vec<u8> {
+        let mut signature = Vec::with_capacity(u128::BYTES);
+        self.key(doc).put(&mut signature);
+        signature
+    }
+
+    fn observer(&self, dir: &Path, task: u32, part: u32, memory_bytes: u64) -> Result<Box<dyn Observer>> {
+        Ok(Box::new(PartWriter::<u128>::create(dir, task, part, 1, memory_bytes)?))
+    }
+
+    fn passes(self: Arc<Self>, dir: PathBuf) -> Vec<Box<dyn Pass>> {
+        let grouping = Grouping { dir: dir.clone(), rows_per_task: self.rows_per_task };
+        vec![
+            Box::new(CatalogPass::new(&dir, Row::<u128>::BYTES)),
+            Box::new(GroupPass { name: pass_name(&dir, "group"), grouping }),
+            Box::new(OrderPass { name: pass_name(&dir, "order"), dir }),
+        ]
+    }
+
+    fn removals(&self, dir: &Path, split: u32) -> Result<Box<dyn Removals>> {
+        Ok(Box::new(removals::Listed::open(dir, split, "exact_duplicate")?))
+    }
+}
+
+fn gone_folder(dir: &Path) -> PathBuf {
+    dir.join("gone")
+}
+
+/// Lists, for one range of hashes, the documents that are not the first with theirs.
+struct GroupPass {
+    name: String,
+    grouping: Grouping,
+}
+
+impl Pass for GroupPass {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn tasks(&self) -> Result<u32> {
+        self.grouping.tasks()
+    }
+
+    fn run(&self, task: u32, env: &TaskEnv) -> Result<TaskReport> {
+        let share = env.memory_bytes / 6;
+        let mut gone = RunSorter::new(self.grouping.scratch(task, "gone"), share);
+        let mut kept = Ordinal { split: 0, record: 0 };
+        let mut removed_count = 0;
+        self.grouping.for_each::<u128>(task, env, share, |first, ordinal| {
+            if first {
+                kept = ordinal;
+                return Ok(());
+            }
+            removed_count += 1;
+            gone.push(Gone { removed: ordinal, kept, cluster: kept, overlap: Overlap::EQUAL })
+        })?;
+        let path = gone_folder(&self.grouping.dir).join(format!("{task:05}.run"));
+        runs::write_sorted(&path, gone.finish()?)?;
+        let mut report = TaskReport::default();
+        report.counts.insert("removed".to_owned(), removed_count);
+        Ok(report)
+    }
+}
+
+/// Puts the lists of all ranges in the order of the documents.
+struct OrderPass {
+    name: String,
+    dir: PathBuf,
+}
+
+impl Pass for OrderPass {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn tasks(&self) -> Result<u32> {
+        Ok(1)
+    }
+
+    fn run(&self, _task: u32, env: &TaskEnv) -> Result<TaskReport> {
+        env.check_cancel()?;
+        let lists = io::list(gone_folder(&self.dir), ".run")?;
+        let merged = runs::merge::<Gone>(&lists, &self.dir.join("scratch").join("order"))?;
+        runs::write_sorted(&removals::path(&self.dir), merged)?;
+        Ok(TaskReport::default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::testkit::{Setup, docs_of, run_barrier, survivors};
+    use super::*;
+
+    fn stage(rows_per_task: u64) -> Arc<Stage> {
+        Arc::new(Stage { rows_per_task, ..Stage::new(Config::default()) })
+    }
+
+    #[test]
+    fn the_first_of_equal_texts_stays() {
+        let docs = docs_of(&[vec!["a b", "c", "A  b"], vec!["", "c d", "C", "a b "], vec![" "]]);
+        let removals = run_barrier(stage(1 << 20), &docs, &Setup::default());
+        let found: Vec<(&str, &str)> =
+            removals.iter().map(|(id, removal)| (id.as_str(), removal.kept_id.as_str())).collect();
+        assert_eq!(found, [("0.2", "0.0"), ("1.2", "0.1"), ("1.3", "0.0"), ("2.0", "1.0")]);
+        for (_, removal) in &removals {
+            assert_eq!((removal.reason, removal.similarity), ("exact_duplicate", 1.0));
+            assert_eq!(removal.cluster, removal.kept_id);
+        }
+    }
+
+    #[test]
+    fn a_page_without_text_yet_counts_by_its_bytes() {
+        let mut docs = docs_of(&[&["", "", ""]]);
+        for (doc, bytes) in docs.iter_mut().zip(["<p>one", "<p>two", "<p>one"]) {
+            let raw = crate::document::Raw {
+                bytes: bytes.into(),
+                media: crate::document::Media::Html,
+                charset: None,
+            };
+            doc.raw = Some(raw);
+        }
+        let removals = run_barrier(stage(1 << 20), &docs, &Setup::default());
+        assert_eq!(removals.len(), 1);
+        assert_eq!(removals[0].0, "0.2");
+    }
+
+    #[test]
+    fn nothing_in_nothing_out() {
+        assert_eq!(run_barrier(stage(1 << 20), &[], &Setup::default()), []);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
+
+        #[test]
+        fn one_of_each_text_stays_whatever_the_order_of_work(
+            splits in prop::collection::vec(prop::collection::vec("[ab]{0,3}", 0..30), 0..5),
+            order in any::<u64>(),
+            part_docs in 1_u64..40,
+            rows_per_task in 10_u64..100,
+        ) {
+            let docs = docs_of(&splits);
+            let setup = Setup { order, part_docs, memory_bytes: 1 << 10 };
+            let removals = run_barrier(stage(rows_per_task), &docs, &setup);
+            prop_assert_eq!(&removals, &run_barrier(stage(1 << 20), &docs, &Setup::default()));
+            let stay = survivors(&docs, &removals);
+            let mut texts: Vec<&str> = docs.iter().map(|doc| doc.text.as_str()).collect();
+            texts.sort_unstable();
+            texts.dedup();
+            prop_assert_eq!(stay.len(), texts.len());
+            prop_assert_eq!(run_barrier(stage(1 << 20), &stay, &setup), []);
+        }
+    }
+}

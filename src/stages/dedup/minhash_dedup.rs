@@ -1,0 +1,300 @@
+//! `minhash_dedup`: of documents that are alike the first stays.
+//!
+//! Source: MinHash with banding (Broder 1997; Leskovec, Rajaraman, Ullman, "Mining of Massive Datasets",
+//! chapter 3) with the parameters of FineWeb's datatrove: word 5-grams of simplified text, 14 bands of 8
+//! rows. Two documents of similarity s share a band with probability 1 - (1 - s^8)^14: .05 at .5, .56 at
+//! .7, .92 at .8, .9996 at .9.
+//!
+//! Where we differ from datatrove and most others: documents that share a band are candidates only. The
+//! Jaccard similarity of their shingle sets is computed and must reach `min_jaccard`; by default
+//! (`linkage: direct`) a document goes only where it is that much alike to one that stays, so that no
+//! chain of near misses swallows a corpus. The survivor is the first in the input. Our hash family works
+//! on 32 bits; which pairs become candidates differs from datatrove, how many does not.
+//!
+//! Files: per part one sorted run of (band hash, place), and the shingle sets (4 bytes per shingle). Then
+//! tasks over ranges of band hashes list candidate pairs, tasks over ranges of documents verify them, and
+//! one task decides who stays (see `clusters.rs` for what it holds).
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::catalog::CatalogPass;
+use super::clusters::ClusterPass;
+pub use super::clusters::Linkage;
+use super::groups::{Grouping, ROWS_PER_TASK};
+use super::minwise::Family;
+use super::observe::PartWriter;
+use super::records::Row;
+use super::removals;
+use super::shingles::shingle_set;
+use super::verify::{CandidatePass, PAIRS_PER_TASK, VerifyPass};
+use crate::document::Document;
+use crate::error::Result;
+use crate::io::runs::Record;
+use crate::stage::{
+    Barrier, BuildContext, Built, Context, Kind, Observer, OptionError, Pass, Removals, StageSpec,
+    parse_options, schema_of,
+};
+
+/// Describes the stage.
+pub static SPEC: StageSpec = StageSpec {
+    name: "minhash_dedup",
+    kind: Kind::Dedup,
+    needs_text: true,
+    summary: "Of documents that are alike (MinHash candidates, verified by Jaccard similarity) keeps the first.",
+    source: "datatrove's MinHash parameters (FineWeb: word 5-grams, 14 x 8); candidates are verified, the \
+             smallest ordinal survives.",
+    reasons: &[("near_duplicate", "an earlier document that stays has nearly the same words")],
+    scores: &[],
+    schema: schema_of::<Config>,
+    build,
+};
+
+/// Options of `minhash_dedup`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Consecutive words in a shingle, 1 to 64. Default 5. A document with fewer words has no shingle and
+    /// is never a duplicate here (`exact_dedup` finds it).
+    #[schemars(range(min = 1, max = 64))]
+    pub ngram_words: u32,
+    /// Bands of a signature, 1 to 256. Default 14. More bands find more pairs and cost more disk: 20 bytes
+    /// per band and document.
+    #[schemars(range(min = 1, max = 256))]
+    pub bands: u32,
+    /// Hashes in a band, 1 to 64. Default 8. More rows find fewer pairs below the wanted similarity. Half
+    /// of the pairs with similarity (1/bands)^(1/rows) (.72 by default) share a band.
+    #[schemars(range(min = 1, max = 64))]
+    pub rows: u32,
+    /// Least Jaccard similarity of two documents' shingle sets for one to go, 0 to 1. Default 0.8; a pair
+    /// at exactly this value goes. 0 trusts every shared band, as datatrove does.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub min_jaccard: f64,
+    /// Whether a document that goes must itself be alike to the one that stays (`direct`, the default) or
+    /// chains count (`single`).
+    pub linkage: Linkage,
+    /// Chooses the hash functions. Default 1. Another seed finds other pairs near the threshold.
+    pub seed: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { ngram_words: 5, bands: 14, rows: 8, min_jaccard: 0.8, linkage: Linkage::Direct, seed: 1 }
+    }
+}
+
+fn build(options: serde_json::Value, _cx: &mut BuildContext) -> Result<Built, Vec<OptionError>> {
+    Ok(Built::Barrier(Arc::new(Stage::new(parse_options(options)?))))
+}
+
+/// The stage.
+pub struct Stage {
+    config: Config,
+    family: Family,
+    rows_per_task: u64,
+    pairs_per_task: u64,
+}
+
+impl Stage {
+    /// The stage with these options.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        let hashes = config.bands as usize * config.rows as usize;
+        let family = Family::new(hashes, config.seed);
+        Self { config, family, rows_per_task: ROWS_PER_TASK, pairs_per_task: PAIRS_PER_TASK }
+    }
+
+    /// One hash per band; equal hashes of different bands are as unlikely as any collision.
+    fn band_hashes<'a>(&self, minima: &'a [u32]) -> impl Iterator<Item = u64> + 'a {
+        let rows = self.config.rows as usize;
+        let mut bytes = vec![0; rows * 4];
+        (0..).zip(minima.chunks_exact(rows)).map(move |(band, minima)| {
+            for (place, minimum) in bytes.chunks_exact_mut(4).zip(minima) {
+                place.copy_from_slice(&minimum.to_le_bytes());
+            }
+            xxh3_64_with_seed(&bytes, band)
+        })
+    }
+
+    /// Band hashes, then the set; nothing for an empty set.
+    pub(super) fn signature_of(&self, set: &[u32]) -> Vec<u8> {
+        if set.is_empty() {
+            return Vec::new();
+        }
+        let minima = self.family.minima(set);
+        let mut signature = Vec::with_capacity(self.config.bands as usize * 8 + set.len() * 4);
+        for hash in self.band_hashes(&minima) {
+            signature.extend_from_slice(&hash.to_le_bytes());
+        }
+        for shingle in set {
+            signature.extend_from_slice(&shingle.to_le_bytes());
+        }
+        signature
+    }
+}
+
+impl Barrier for Stage {
+    fn signature(&self, doc: &Document, _cx: &mut Context) -> Vec<u8> {
+        self.signature_of(&shingle_set(&doc.text, self.config.ngram_words as usize))
+    }
+
+    fn observer(&self, dir: &Path, task: u32, part: u32, memory_bytes: u64) -> Result<Box<dyn Observer>> {
+        let bands = self.config.bands as usize;
+        Ok(Box::new(PartWriter::<u64>::create(dir, task, part, bands, memory_bytes)?))
+    }
+
+    fn passes(self: Arc<Self>, dir: PathBuf) -> Vec<Box<dyn Pass>> {
+        let min_jaccard = self.config.min_jaccard;
+        let grouping = Grouping { dir: dir.clone(), rows_per_task: self.rows_per_task };
+        vec![
+            Box::new(CatalogPass::new(&dir, Row::<u64>::BYTES)),
+            Box::new(CandidatePass::new(grouping, min_jaccard)),
+            Box::new(VerifyPass::new(&dir, min_jaccard, self.pairs_per_task)),
+            Box::new(ClusterPass::new(&dir, self.config.linkage)),
+        ]
+    }
+
+    fn removals(&self, dir: &Path, split: u32) -> Result<Box<dyn Removals>> {
+        Ok(Box::new(removals::Listed::open(dir, split, "near_duplicate")?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::jaccard::overlap;
+    use super::super::testkit::{Setup, docs_of, run_barrier, survivors};
+    use super::*;
+
+    fn stage(config: &Config) -> Arc<Stage> {
+        Arc::new(Stage::new(config.clone()))
+    }
+
+    fn small_tasks(config: &Config) -> Arc<Stage> {
+        Arc::new(Stage { rows_per_task: 300, pairs_per_task: 40, ..Stage::new(config.clone()) })
+    }
+
+    /// A text of words `from..to`, all different.
+    fn text(from: u32, to: u32) -> String {
+        (from..to).map(|n| format!("w{}", letters(n))).collect::<Vec<_>>().join(" ")
+    }
+
+    /// A number in letters, since digits are all alike after normalisation.
+    fn letters(n: u32) -> String {
+        n.to_string().bytes().map(|digit| char::from(digit - b'0' + b'a')).collect()
+    }
+
+    fn jaccard(a: &str, b: &str) -> f64 {
+        overlap(&shingle_set(a, 5), &shingle_set(b, 5)).jaccard()
+    }
+
+    fn ids(removals: &[(String, crate::stage::Removal)]) -> Vec<(&str, &str)> {
+        removals.iter().map(|(id, removal)| (id.as_str(), removal.kept_id.as_str())).collect()
+    }
+
+    #[test]
+    fn a_chain_loses_its_middle_or_all_but_its_head() {
+        // Each like the next (.86), the ends less (.75); the last one unlike all.
+        let texts = [text(0, 204), text(15, 219), text(30, 234), text(1000, 1200)];
+        let docs = docs_of(&[&texts[..2], &texts[2..]]);
+        let mut config = Config { bands: 60, ..Config::default() };
+        let direct = run_barrier(stage(&config), &docs, &Setup::default());
+        assert_eq!(ids(&direct), [("0.1", "0.0")]);
+        assert!((direct[0].1.similarity - jaccard(&texts[0], &texts[1])).abs() < 1e-12);
+        config.linkage = Linkage::Single;
+        let single = run_barrier(stage(&config), &docs, &Setup::default());
+        assert_eq!(ids(&single), [("0.1", "0.0"), ("1.0", "0.0")]);
+        assert!((single[1].1.similarity - jaccard(&texts[0], &texts[2])).abs() < 1e-12);
+        assert!(single.iter().all(|(_, removal)| removal.cluster == "0.0"));
+    }
+
+    #[test]
+    fn a_shared_band_alone_removes_nobody() {
+        // With one row nearly everything with a common shingle shares a band.
+        let texts = [text(0, 100), text(50, 150), text(100, 200)];
+        let docs = docs_of(&[&texts]);
+        let mut config = Config { bands: 200, rows: 1, ..Config::default() };
+        assert_eq!(run_barrier(stage(&config), &docs, &Setup::default()), []);
+        config.min_jaccard = 0.0;
+        assert_eq!(ids(&run_barrier(stage(&config), &docs, &Setup::default())), [("0.1", "0.0")]);
+    }
+
+    #[test]
+    fn short_texts_are_left_alone() {
+        let docs = docs_of(&[&["one two three four", "one two three four", "", ""]]);
+        assert_eq!(run_barrier(stage(&Config::default()), &docs, &Setup::default()), []);
+    }
+
+    #[test]
+    fn a_large_bucket_is_led_by_a_few() {
+        // Two kinds of pages, a hundred copies each, and some in between that are like neither enough.
+        let mut texts = Vec::new();
+        for n in 0..100 {
+            texts.push(text(0, 300) + " " + &text(5000 + n * 10, 5002 + n * 10));
+            texts.push(text(0, 150) + " " + &text(7000, 7150) + " " + &letters(n));
+        }
+        let docs = docs_of(&[&texts]);
+        let config = Config { bands: 120, rows: 2, ..Config::default() };
+        let removals = run_barrier(stage(&config), &docs, &Setup::default());
+        assert_eq!(removals.len(), 198);
+        assert!(removals.iter().all(|(_, removal)| removal.similarity >= 0.8));
+        assert!(removals.iter().all(|(_, removal)| ["0.0", "0.1"].contains(&removal.kept_id.as_str())));
+        assert_eq!(run_barrier(stage(&config), &survivors(&docs, &removals), &Setup::default()), []);
+    }
+
+    #[test]
+    fn a_budget_that_spills_changes_nothing() {
+        // 21,000 rows and 20,000 pairs; a sorter holds 1,024 of them.
+        let texts: Vec<String> = (0..300).map(|n| text(n % 3 * 1000, n % 3 * 1000 + 50 + n / 50)).collect();
+        let docs = docs_of(&[&texts[..100], &texts[100..]]);
+        let config = Config { bands: 70, rows: 4, ..Config::default() };
+        let roomy = run_barrier(stage(&config), &docs, &Setup::default());
+        let tight = Setup { memory_bytes: 1 << 10, ..Setup::default() };
+        assert_eq!(roomy.len(), 297);
+        assert_eq!(run_barrier(stage(&config), &docs, &tight), roomy);
+    }
+
+    #[test]
+    fn options_are_read() {
+        let options = serde_json::json!({ "rows": 4, "linkage": "single" });
+        let config: Config = parse_options(options).unwrap();
+        assert_eq!(config, Config { rows: 4, linkage: Linkage::Single, ..Config::default() });
+        assert!(parse_options::<Config>(serde_json::json!({ "row": 4 })).is_err());
+        assert!(build(serde_json::json!({}), &mut BuildContext::default()).is_ok());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(6))]
+
+        #[test]
+        fn same_removals_for_any_order_parts_and_memory_and_none_the_second_time(
+            // Documents are stretches of one long text: many are alike in many degrees.
+            spans in prop::collection::vec(prop::collection::vec((0_u32..60, 20_u32..80), 0..25), 1..5),
+            order in any::<u64>(),
+            part_docs in 1_u64..30,
+            linkage in prop_oneof![Just(Linkage::Direct), Just(Linkage::Single)],
+            min_jaccard in 0.3..0.9,
+        ) {
+            let splits: Vec<Vec<String>> = spans
+                .iter()
+                .map(|split| split.iter().map(|&(from, length)| text(from, from + length)).collect())
+                .collect();
+            let docs = docs_of(&splits);
+            let config = Config { linkage, min_jaccard, bands: 20, rows: 3, ..Config::default() };
+            let plain = run_barrier(stage(&config), &docs, &Setup::default());
+            let setup = Setup { order, part_docs, memory_bytes: 1 << 10 };
+            let cut_up = run_barrier(small_tasks(&config), &docs, &setup);
+            prop_assert_eq!(&plain, &cut_up);
+            if linkage == Linkage::Direct {
+                prop_assert!(plain.iter().all(|(_, removal)| removal.similarity >= min_jaccard));
+            }
+            let stay = survivors(&docs, &plain);
+            prop_assert_eq!(run_barrier(stage(&config), &stay, &setup), []);
+        }
+    }
+}

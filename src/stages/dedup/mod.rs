@@ -1,0 +1,39 @@
+//! Stages of the dedup room: whole-corpus steps that find copies and name the ones that go.
+//!
+//! The way of a document: `signature` turns it into keys (a hash of its text, a hash per band) and, for
+//! near duplicates, its shingle set; [`observe`] writes them per part; [`catalog`] lists the parts;
+//! [`groups`] brings equal keys together, one task per range of keys; [`verify`] measures the pairs that
+//! came together; [`clusters`] decides who stays; [`removals`] answers for each document.
+
+mod buckets;
+mod catalog;
+mod clusters;
+mod docs;
+pub mod exact_dedup;
+mod fold;
+mod groups;
+mod jaccard;
+pub mod minhash_dedup;
+mod minwise;
+#[cfg(test)]
+mod neardup;
+mod observe;
+mod records;
+mod removals;
+mod shingles;
+#[cfg(test)]
+mod testkit;
+mod verify;
+
+use std::path::Path;
+
+use crate::stage::StageSpec;
+
+/// Every stage of this room, in the order of the reference.
+pub static STAGES: &[&StageSpec] = &[&exact_dedup::SPEC, &minhash_dedup::SPEC];
+
+/// Name of a pass: unique in a run because the barrier's folder is.
+fn pass_name(dir: &Path, pass: &str) -> String {
+    let barrier = dir.file_name().unwrap_or_default().to_string_lossy();
+    format!("{barrier}-{pass}")
+}

@@ -1,0 +1,49 @@
+//! The list of documents that go, sorted by place, and how each document is looked up in it.
+
+use std::path::{Path, PathBuf};
+
+use super::catalog::Catalog;
+use super::docs::DocStore;
+use super::records::Gone;
+use crate::document::Ordinal;
+use crate::error::Result;
+use crate::io::ranges::{RangeReader, RunFile};
+use crate::stage::{Removal, Removals};
+
+/// Path of the list.
+pub(super) fn path(dir: &Path) -> PathBuf {
+    dir.join("removals.run")
+}
+
+/// Removals of one split: reads the list along with the documents.
+pub(super) struct Listed {
+    list: RangeReader<Gone>,
+    next: Option<Gone>,
+    ids: DocStore,
+    reason: &'static str,
+}
+
+impl Listed {
+    pub(super) fn open(dir: &Path, split: u32, reason: &'static str) -> Result<Self> {
+        let run = RunFile::<Gone>::open(path(dir))?;
+        let start = run.partition_point(|gone| gone.removed.split < split)?;
+        let end = run.partition_point(|gone| gone.removed.split <= split)?;
+        let mut list = run.range(start, end)?;
+        let next = list.next().transpose()?;
+        Ok(Self { list, next, ids: DocStore::open(dir, Catalog::read(dir)?)?, reason })
+    }
+}
+
+impl Removals for Listed {
+    fn lookup(&mut self, ordinal: Ordinal) -> Result<Option<Removal>> {
+        while let Some(gone) = self.next
+            && gone.removed < ordinal
+        {
+            self.next = self.list.next().transpose()?;
+        }
+        let Some(gone) = self.next.filter(|gone| gone.removed == ordinal) else { return Ok(None) };
+        let kept_id = self.ids.id(gone.kept)?;
+        let cluster = if gone.cluster == gone.kept { kept_id.clone() } else { self.ids.id(gone.cluster)? };
+        Ok(Some(Removal { reason: self.reason, kept_id, similarity: gone.overlap.jaccard(), cluster }))
+    }
+}
