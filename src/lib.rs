@@ -17,6 +17,7 @@
 //! | `stages/rewrite` | changes to one document: personal data | the same | the same |
 //! | `stages/dedup` | exact and MinHash deduplication | the same | the same |
 //! | `stages/write` | the tables of a run directory | document, stage, io, error | the same |
+//! | [`tokens`] | tokenizer training, encoding, shuffle, shards | stage, document, text, io, error | know stages or the pipeline |
 
 pub mod document;
 pub mod error;
@@ -25,3 +26,4 @@ pub mod models;
 pub mod stage;
 pub mod stages;
 pub mod text;
+pub mod tokens;
