@@ -18,11 +18,13 @@
 //! | `stages/dedup` | exact and MinHash deduplication | the same | the same |
 //! | `stages/write` | the tables of a run directory | document, stage, io, error | the same |
 //! | [`tokens`] | tokenizer training, encoding, shuffle, shards | stage, document, text, io, error | know stages or the pipeline |
+//! | [`pipeline`] | YAML to a checked plan; the generated reference | the stage rooms' `STAGES` tables, tokens' configs | run anything |
 
 pub mod document;
 pub mod error;
 pub mod io;
 pub mod models;
+pub mod pipeline;
 pub mod stage;
 pub mod stages;
 pub mod text;

@@ -1,0 +1,17 @@
+//! From YAML to a checked plan: config, registry, plan, schema, generated reference.
+//!
+//! Knows stages only through the rooms' `STAGES` tables; never runs anything.
+
+pub mod check;
+pub mod config;
+pub mod diagnostic;
+pub mod load;
+pub mod node;
+pub mod overrides;
+pub mod plan;
+pub mod reference;
+pub mod registry;
+pub mod trial;
+
+pub use load::{Loaded, instantiate, load};
+pub use plan::Plan;
