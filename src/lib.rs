@@ -19,8 +19,10 @@
 //! | `stages/write` | the tables of a run directory | document, stage, io, error | the same |
 //! | [`tokens`] | tokenizer training, encoding, shuffle, shards | stage, document, text, io, error | know stages or the pipeline |
 //! | [`pipeline`] | YAML to a checked plan; the generated reference | the stage rooms' `STAGES` tables, tokens' configs | run anything |
+//! | [`engine`] | runs passes of tasks; memory, progress, resume | stage, `stages/write`, io | name a stage |
 
 pub mod document;
+pub mod engine;
 pub mod error;
 pub mod io;
 pub mod models;

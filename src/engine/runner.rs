@@ -1,0 +1,116 @@
+//! Runs the tasks of a pass on local threads, each exactly once over any number of restarts.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use cpu_time::ProcessTime;
+
+use super::layout::RunDir;
+use crate::error::{Error, Result};
+use crate::io;
+use crate::stage::{Pass, Progress, TaskEnv, TaskReport};
+
+/// Memory that any task takes, whatever it is told to plan with: windows, row groups, buffers. With less than
+/// this for each thread, fewer tasks run at once (inside a segment all threads work all the same).
+const TASK_BYTES: u64 = 32 << 20;
+
+/// What a run may use.
+#[derive(Clone)]
+pub struct Options {
+    /// Tasks at once.
+    pub threads: usize,
+    /// Memory to plan with, all tasks together.
+    pub memory_bytes: u64,
+    /// Set by a signal.
+    pub cancel: Arc<AtomicBool>,
+}
+
+/// Hears what a run does.
+pub trait Listener: Send + Sync {
+    /// A pass begins: its name, its number from 1, how many there are, its tasks and how many are done.
+    fn pass_started(&self, name: &str, number: usize, of: usize, tasks: u32, done: u32);
+    /// One more task is done.
+    fn task_finished(&self, name: &str, task: u32);
+    /// A pass is complete.
+    fn pass_finished(&self, name: &str);
+    /// Where tasks report bytes and documents.
+    fn progress(&self) -> Arc<dyn Progress>;
+}
+
+/// Runs what is left of a pass and returns the reports of all its tasks, in task order.
+///
+/// # Errors
+/// The first error of a task; [`Error::Interrupted`] after a signal. Finished tasks stay finished.
+pub fn run_pass(
+    pass: &dyn Pass,
+    place: (usize, usize),
+    run: &RunDir,
+    options: &Options,
+    listener: &dyn Listener,
+) -> Result<Vec<TaskReport>> {
+    let tasks = pass.tasks()?;
+    let pending: Vec<u32> = (0..tasks).filter(|&task| !run.done(pass.name(), task).exists()).collect();
+    let finished = tasks - u32::try_from(pending.len()).unwrap_or(tasks);
+    listener.pass_started(pass.name(), place.0, place.1, tasks, finished);
+    let affordable = usize::try_from(options.memory_bytes / TASK_BYTES).unwrap_or(usize::MAX);
+    let workers = options.threads.min(pending.len()).min(affordable).max(1);
+    let env = TaskEnv {
+        memory_bytes: options.memory_bytes / workers as u64,
+        cancel: Arc::clone(&options.cancel),
+        progress: listener.progress(),
+    };
+    let next = AtomicUsize::new(0);
+    let failure: Mutex<Option<Error>> = Mutex::new(None);
+    let started = ProcessTime::now();
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                while let Some(&task) = pending.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let guarded = AssertUnwindSafe(|| run_task(pass, task, run, &env));
+                    let panicked = |_| {
+                        let name = pass.name();
+                        Err(Error::Failed(format!(
+                            "task {task} of pass `{name}` panicked: this is a bug in tamis"
+                        )))
+                    };
+                    match catch_unwind(guarded).unwrap_or_else(panicked) {
+                        Ok(()) => listener.task_finished(pass.name(), task),
+                        Err(error) => {
+                            next.store(pending.len(), Ordering::Relaxed);
+                            // The others stop at their next window rather than after hours of work.
+                            options.cancel.store(true, Ordering::Relaxed);
+                            if let Ok(mut failure) = failure.lock() {
+                                failure.get_or_insert(error);
+                            }
+                        }
+                    }
+                }
+            });
+        }
+    });
+    if let Some(error) = failure.into_inner().unwrap_or(None) {
+        return Err(error);
+    }
+    if !pending.is_empty() {
+        let path = run.work("done").join(format!("{}.cpu", pass.name()));
+        let before: f64 = if path.exists() { io::read_json(&path)? } else { 0.0 };
+        io::write_json(&path, &(before + started.elapsed().as_secs_f64()))?;
+    }
+    listener.pass_finished(pass.name());
+    run.done_reports(pass.name())
+}
+
+/// Runs one task, unless it is done already, and writes its done record.
+///
+/// # Errors
+/// What the task returns.
+pub fn run_task(pass: &dyn Pass, task: u32, run: &RunDir, env: &TaskEnv) -> Result<()> {
+    let done = run.done(pass.name(), task);
+    if done.exists() {
+        return Ok(());
+    }
+    env.check_cancel()?;
+    let report = pass.run(task, env)?;
+    io::write_json(done, &report)
+}
