@@ -20,6 +20,7 @@
 //! | [`tokens`] | tokenizer training, encoding, shuffle, shards | stage, document, text, io, error | know stages or the pipeline |
 //! | [`pipeline`] | YAML to a checked plan; the generated reference | the stage rooms' `STAGES` tables, tokens' configs | run anything |
 //! | [`engine`] | runs passes of tasks; memory, progress, resume | stage, `stages/write`, io | name a stage |
+//! | [`report`] | report.json, report.html, the final table | stage, document, io, error | decide anything |
 
 pub mod document;
 pub mod engine;
@@ -27,6 +28,7 @@ pub mod error;
 pub mod io;
 pub mod models;
 pub mod pipeline;
+pub mod report;
 pub mod stage;
 pub mod stages;
 pub mod text;
