@@ -21,11 +21,15 @@
 //! | [`pipeline`] | YAML to a checked plan; the generated reference | the stage rooms' `STAGES` tables, tokens' configs | run anything |
 //! | [`engine`] | runs passes of tasks; memory, progress, resume | stage, `stages/write`, io | name a stage |
 //! | [`report`] | report.json, report.html, the final table | stage, document, io, error | decide anything |
+//! | [`job`] | puts a plan's passes together and runs them | all of the above | print |
+//! | [`cli`] | one file per command | anything | be imported |
 
+pub mod cli;
 pub mod document;
 pub mod engine;
 pub mod error;
 pub mod io;
+pub mod job;
 pub mod models;
 pub mod pipeline;
 pub mod report;

@@ -1,0 +1,158 @@
+//! The answer of `tamis explain`, for people.
+
+use std::fmt::Arguments;
+
+use serde_json::Value;
+
+use super::{Answer, Fate, Page, StageVerdict};
+use crate::cli::show::{clean, put, snippet};
+use crate::report::{human_count, human_measure};
+
+/// The answer as text.
+pub(super) fn describe(needle: &str, answer: &Answer) -> String {
+    let mut out = String::new();
+    for page in &answer.pages {
+        if !out.is_empty() {
+            out.push('\n');
+        }
+        describe_page(&mut out, page);
+    }
+    if answer.pages_left_out > 0 {
+        line(&mut out, format_args!("\nand {} more pages", answer.pages_left_out));
+    }
+    for record in &answer.quarantined {
+        let (file, cause, detail) = (clean(&record.file), clean(&record.cause), clean(&record.detail));
+        line(
+            &mut out,
+            format_args!("{file}, record {}, offset {}: quarantined", record.record, record.offset),
+        );
+        line(&mut out, format_args!("  {cause}: {detail}"));
+    }
+    if answer.quarantined_left_out > 0 {
+        line(&mut out, format_args!("and {} more records", answer.quarantined_left_out));
+    }
+    if out.is_empty() {
+        line(&mut out, format_args!("no page with the id or address `{}` in this run", clean(needle)));
+        if answer.similar_urls.is_empty() {
+            line(&mut out, format_args!("it was never read, or `rejects` does not list it"));
+        } else {
+            line(&mut out, format_args!("did you mean"));
+        }
+        for url in &answer.similar_urls {
+            line(&mut out, format_args!("  {}", clean(url)));
+        }
+    }
+    out
+}
+
+fn line(out: &mut String, arguments: Arguments) {
+    put(out, arguments);
+    out.push('\n');
+}
+
+fn describe_page(out: &mut String, page: &Page) {
+    line(out, format_args!("{}", clean(page.url.as_deref().unwrap_or(&page.id))));
+    line(out, format_args!("  id        {}", clean(&page.id)));
+    line(
+        out,
+        format_args!(
+            "  from      {}, record {}, offset {} (input `{}`)",
+            clean(&page.file),
+            page.record,
+            page.offset,
+            clean(&page.source)
+        ),
+    );
+    if let Some(date) = &page.date {
+        line(out, format_args!("  date      {}", clean(date)));
+    }
+    if let Some(language) = &page.language {
+        let score = page.language_score.map_or(String::new(), |score| format!(" ({})", human_measure(score)));
+        line(out, format_args!("  language  {}{score}", clean(language)));
+    }
+    for (name, value) in &page.fields {
+        line(out, format_args!("  {:<8}  {}", clean(name), snippet(&plain_value(value), 120)));
+    }
+    line(out, format_args!("  fate      {}", describe_fate(&page.fate)));
+    let width = page.stages.iter().map(|verdict| verdict.stage.chars().count()).max().unwrap_or(0);
+    if width > 0 {
+        out.push('\n');
+    }
+    for verdict in &page.stages {
+        let name = clean(&verdict.stage);
+        line(out, format_args!("  {name:<width$}  {}", describe_verdict(verdict)));
+    }
+    for copy in &page.copy_of {
+        let kept = copy.kept_url.as_deref().map_or(String::new(), |url| format!("{} ", clean(url)));
+        line(
+            out,
+            format_args!(
+                "\n  copy of {kept}(id {})\n    similarity {}, cluster {}, found by {}; {}",
+                clean(&copy.kept_id),
+                human_measure(copy.similarity),
+                clean(&copy.cluster),
+                clean(&copy.stage),
+                match &copy.kept_fate {
+                    Fate::Unknown => "not found in this run's tables".to_owned(),
+                    fate => format!("that page: {}", describe_fate(fate)),
+                }
+            ),
+        );
+    }
+    if !page.copies.is_empty() {
+        let all = (page.copies.len() + page.copies_left_out) as u64;
+        let more = if page.copies_left_out > 0 { ", ..." } else { "" };
+        let ids = clean(&page.copies.join(", "));
+        line(out, format_args!("\n  copies of it that were removed: {} ({ids}{more})", human_count(all)));
+    }
+    if let Some(text) = page.text.as_ref().filter(|text| !text.is_empty()) {
+        line(out, format_args!("\n  {text}"));
+    }
+}
+
+fn plain_value(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn describe_fate(fate: &Fate) -> String {
+    match fate {
+        Fate::Kept => "kept, it is in the corpus".to_owned(),
+        Fate::Dropped { stage, reason } => format!("dropped by {}: {}", clean(stage), clean(reason)),
+        Fate::Unknown => "unknown".to_owned(),
+    }
+}
+
+fn describe_verdict(verdict: &StageVerdict) -> String {
+    let mut said = match verdict.verdict {
+        "would_drop" => "kept, marked".to_owned(),
+        "not_reached" => "not reached".to_owned(),
+        other => other.to_owned(),
+    };
+    if let Some(reason) = &verdict.reason {
+        said.push_str(": ");
+        said.push_str(&clean(reason));
+    }
+    match (verdict.value, verdict.limit) {
+        (Some(value), Some(limit)) => {
+            let both = format!(", {} where the limit is {}", human_measure(value), human_measure(limit));
+            said.push_str(&both);
+        }
+        (Some(value), None) => put(&mut said, format_args!(", {}", human_measure(value))),
+        _ => {}
+    }
+    if let Some(detail) = &verdict.detail {
+        put(&mut said, format_args!(", `{}`", snippet(detail, 100)));
+    }
+    let scores: Vec<String> = verdict
+        .scores
+        .iter()
+        .map(|(name, value)| {
+            let value = value.as_f64().map_or_else(|| value.to_string(), human_measure);
+            format!("{} {value}", clean(name))
+        })
+        .collect();
+    if !scores.is_empty() {
+        put(&mut said, format_args!("  [{}]", scores.join(", ")));
+    }
+    said
+}

@@ -1,0 +1,130 @@
+//! The command line: one file per command. The only room that prints.
+
+mod console;
+mod describe;
+pub mod explain;
+pub mod inspect;
+pub mod records;
+mod run;
+mod show;
+pub mod tokens;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::error::Error;
+
+/// Turns web crawls into training-ready token shards, and shows what every step did to the text.
+#[derive(Debug, Parser)]
+#[command(name = "tamis", version, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// How progress and errors are written to standard error.
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+}
+
+/// How progress is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// For people: bars on a terminal, else plain lines.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a pipeline, or go on with a run that was stopped.
+    Run(run::RunArgs),
+    /// Run one task of a planned run, as a cluster's machines do.
+    Task(run::TaskArgs),
+    /// Check a pipeline without reading its data.
+    Validate(describe::ValidateArgs),
+    /// Show the passes and tasks of a pipeline, with all options filled in.
+    Plan(describe::PlanArgs),
+    /// Print the reference of all readers and stages, or of one.
+    Stages(describe::StagesArgs),
+    /// Print the JSON Schema of pipeline files.
+    Schema,
+    /// Show what happened to a page.
+    Explain(explain::Args),
+    /// Show kept and dropped samples of a stage, nearest to the threshold first.
+    Inspect(inspect::Args),
+    /// Write report.html anew from report.json.
+    Report(describe::ReportArgs),
+    /// List what a reader finds in files.
+    Records(records::Args),
+    /// Check token shards.
+    Tokens(tokens::Args),
+}
+
+/// A pipeline and what the command line changes in it.
+#[derive(Debug, clap::Args)]
+struct PipelineArgs {
+    /// The pipeline file.
+    pipeline: PathBuf,
+    /// Change an option: `stages.gopher_quality.min_words=30`. May be given several times.
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    set: Vec<String>,
+}
+
+/// Runs the command line and returns the exit code.
+#[must_use]
+pub fn main() -> u8 {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            if error.use_stderr() && wants_json() {
+                report(&Error::User(error.to_string()), LogFormat::Json);
+            } else {
+                drop(error.print());
+            }
+            return u8::try_from(error.exit_code()).unwrap_or(2);
+        }
+    };
+    let result = match &cli.command {
+        Command::Run(args) => run::run(args, cli.log_format),
+        Command::Task(args) => run::task(args, cli.log_format),
+        Command::Validate(args) => describe::validate(args),
+        Command::Plan(args) => describe::plan(args),
+        Command::Stages(args) => describe::stages(args),
+        Command::Schema => describe::schema(),
+        Command::Explain(args) => explain::run(args),
+        Command::Inspect(args) => inspect::run(args),
+        Command::Report(args) => describe::report(args),
+        Command::Records(args) => records::run(args),
+        Command::Tokens(args) => tokens::run(args),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            report(&error, cli.log_format);
+            error.exit_code()
+        }
+    }
+}
+
+/// Whether JSON was asked for, where the command line as a whole could not be read.
+fn wants_json() -> bool {
+    let args: Vec<_> = std::env::args_os().collect();
+    let pair = args.windows(2).any(|pair| pair[0] == "--log-format" && pair[1] == "json");
+    pair || args.iter().any(|arg| arg == "--log-format=json")
+}
+
+#[expect(clippy::print_stderr, reason = "the command line prints")]
+fn report(error: &Error, format: LogFormat) {
+    let text = error.to_string();
+    match format {
+        LogFormat::Json => {
+            eprintln!(
+                "{}",
+                serde_json::json!({ "event": "error", "exit_code": error.exit_code(), "message": text })
+            );
+        }
+        LogFormat::Text if text.starts_with("error:") => eprintln!("{text}"),
+        LogFormat::Text => eprintln!("error: {text}"),
+    }
+}

@@ -1,0 +1,151 @@
+//! `run` and `task`: do the work.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::console::Console;
+use super::show::{print, put};
+use super::{LogFormat, PipelineArgs};
+use crate::engine::{Listener, Options, RunDir};
+use crate::error::{Error, Result};
+use crate::io;
+use crate::job::Job;
+use crate::pipeline::{self, Plan, config::parse_memory};
+use crate::stage::TaskEnv;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    pipeline: PipelineArgs,
+    /// Folder for everything that the run writes; default `run_dir:` of the pipeline, else `runs/<name>`.
+    #[arg(long)]
+    run_dir: Option<PathBuf>,
+    #[command(flatten)]
+    machine: MachineArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct TaskArgs {
+    /// Run directory of a run that `tamis run` or `tamis task` planned.
+    run: PathBuf,
+    /// Name of the pass.
+    #[arg(long)]
+    pass: String,
+    /// Number of the task, from 0.
+    #[arg(long)]
+    task: u32,
+    #[command(flatten)]
+    machine: MachineArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct MachineArgs {
+    /// Threads; default `threads:` of the pipeline, else all cores. Changes nothing in the output.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    threads: Option<u32>,
+    /// Memory to plan with, such as `2GiB`; default `memory:` of the pipeline, else half of what there is.
+    #[arg(long)]
+    memory: Option<String>,
+}
+
+impl MachineArgs {
+    fn options(&self, threads: Option<u32>, memory_bytes: Option<u64>) -> Result<Options> {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let threads = self.threads.or(threads).map_or(cores, |threads| threads as usize);
+        let memory_bytes = match &self.memory {
+            Some(text) => {
+                parse_memory(text).map_err(|message| Error::User(format!("--memory: {message}")))?
+            }
+            None => memory_bytes.unwrap_or_else(io::machine::default_memory_bytes),
+        };
+        Ok(Options { threads, memory_bytes, cancel: catch_signals()? })
+    }
+}
+
+/// A flag that Ctrl-C and SIGTERM set. A second Ctrl-C ends the process at once.
+fn catch_signals() -> Result<Arc<AtomicBool>> {
+    let cancel = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register_conditional_shutdown(signal, 75, Arc::clone(&cancel))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&cancel)))
+            .map_err(|error| Error::Failed(format!("cannot listen for signals: {error}")))?;
+    }
+    Ok(cancel)
+}
+
+pub(super) fn run(args: &RunArgs, format: LogFormat) -> Result<u8> {
+    let loaded = pipeline::load(&args.pipeline.pipeline.to_string_lossy(), &args.pipeline.set)?;
+    let options = args.machine.options(loaded.config.threads, loaded.memory_bytes)?;
+    let run_dir = args
+        .run_dir
+        .clone()
+        .or_else(|| loaded.config.run_dir.as_ref().map(PathBuf::from))
+        .unwrap_or_else(|| PathBuf::from("runs").join(&loaded.plan.name));
+    let run = RunDir::new(&run_dir);
+    let bytes = loaded.plan.splits.iter().map(|split| split.bytes).sum();
+    let has_tokens = loaded.plan.tokenizer.is_some();
+    let job = Job::new(loaded.plan, loaded.readers, loaded.stages, run.clone(), options.threads)?;
+    let console = Console::new(format, bytes);
+    let was_finished = job.is_finished();
+    let summary = job.execute(&options, &console).inspect_err(|_| console.close())?;
+    console.close();
+    let bad: u64 = summary.quarantine.values().sum();
+    if format == LogFormat::Json {
+        let event = serde_json::json!({ "event": "done", "run_dir": run_dir, "quarantined": bad, "counts": summary.total.counts });
+        print(&format!("{event}\n"))?;
+    } else {
+        let mut text = crate::report::table(&summary);
+        put(
+            &mut text,
+            format_args!(
+                "\nreport   {}\ncorpus   {}\n",
+                run.path("report.html").display(),
+                run.path("corpus").display()
+            ),
+        );
+        if has_tokens {
+            put(&mut text, format_args!("tokens   {}\n", run.path("tokens").display()));
+        }
+        if bad > 0 {
+            put(
+                &mut text,
+                format_args!(
+                    "bad      {} ({bad} quarantined; exit code 3)\n",
+                    run.path("quarantine.jsonl").display()
+                ),
+            );
+        }
+        if was_finished {
+            text.push_str("\nthis run was finished before; nothing was done\n");
+        }
+        let kept = summary.total.stages.last().map_or(0, |stats| stats.docs_out);
+        if kept == 0 {
+            text.push_str("\nwarning: not one document was kept\n");
+        }
+        print(&text)?;
+    }
+    Ok(if bad > 0 { 3 } else { 0 })
+}
+
+pub(super) fn task(args: &TaskArgs, format: LogFormat) -> Result<u8> {
+    let run = RunDir::new(&args.run);
+    let path = run.path("plan.json");
+    if !path.exists() {
+        return Err(Error::User(format!(
+            "`{}` is no run directory: it has no plan.json",
+            args.run.display()
+        )));
+    }
+    let plan = Plan::read(&path)?;
+    let (readers, stages) = pipeline::instantiate(&plan)?;
+    let options = args.machine.options(None, None)?;
+    let bytes = plan.splits.iter().map(|split| split.bytes).sum();
+    let job = Job::new(plan, readers, stages, run, options.threads)?;
+    let console = Console::new(format, bytes);
+    let env =
+        TaskEnv { memory_bytes: options.memory_bytes, cancel: options.cancel, progress: console.progress() };
+    let result = job.execute_task(&args.pass, args.task, &env);
+    console.close();
+    result.map(|()| 0)
+}
