@@ -1,0 +1,19 @@
+//! The one integration binary: what users see, checked through the program itself.
+
+#[path = "suite/architecture.rs"]
+mod architecture;
+#[path = "suite/bad_pipelines.rs"]
+mod bad_pipelines;
+mod crawl;
+#[path = "suite/generated.rs"]
+mod generated;
+#[path = "suite/recipes.rs"]
+mod recipes;
+#[path = "suite/resume.rs"]
+mod resume;
+#[path = "suite/run_dirs.rs"]
+mod run_dirs;
+#[path = "suite/runs.rs"]
+mod runs;
+#[path = "suite/support.rs"]
+mod support;

@@ -1,0 +1,113 @@
+//! Odd run directories: foreign files, missing or changed plans, damaged records, scratch left by a kill.
+
+use std::path::{Path, PathBuf};
+
+use super::support::{assert_same_outputs, run, run_pipeline, stderr, tamis};
+
+/// A small pipeline in `folder`.
+fn pipeline(folder: &Path) -> String {
+    let path = folder.join("small.yaml");
+    let text =
+        "name: small\ninput:\n- jsonl: { paths: [fixtures/crawl/documents.jsonl] }\nstages: [exact_dedup]\n";
+    std::fs::write(&path, text).expect("pipeline is writable");
+    path.to_string_lossy().into_owned()
+}
+
+fn write(path: PathBuf) -> PathBuf {
+    std::fs::create_dir_all(path.parent().expect("below a folder")).expect("folder is writable");
+    std::fs::write(&path, "").expect("file is writable");
+    path
+}
+
+/// Runs the pipeline into `run_dir` and expects a refusal.
+fn refused(pipeline: &str, run_dir: &Path, code: i32, message: &str) {
+    let output =
+        tamis().args(["run", pipeline, "--run-dir"]).arg(run_dir).output().expect("the program starts");
+    assert_eq!(output.status.code(), Some(code), "{}", stderr(&output));
+    assert!(stderr(&output).contains(message), "{}", stderr(&output));
+}
+
+#[test]
+fn only_leftovers_of_our_own_are_removed() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let run_dir = folder.path().join("run");
+    let foreign = [run_dir.join("film.partial"), run_dir.join("mine/a.parquet.12.partial")].map(write);
+    let ours = write(run_dir.join("corpus/x.parquet.12.partial"));
+    std::fs::remove_dir_all(run_dir.join("corpus")).expect("removable");
+    run_pipeline(&pipeline(folder.path()), &run_dir, &[]);
+    write(ours.clone());
+    run_pipeline(&pipeline(folder.path()), &run_dir, &[]);
+    assert!(!ours.exists());
+    assert!(foreign.iter().all(|path| path.exists()), "a file that is not ours was removed");
+}
+
+#[test]
+fn outputs_without_a_plan_are_refused() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let run_dir = folder.path().join("run");
+    let small = pipeline(folder.path());
+    run_pipeline(&small, &run_dir, &[]);
+    let plan = run_dir.join("plan.json");
+    let text = std::fs::read_to_string(&plan).expect("plan is there");
+    let changed = text.replacen("\"max_bad_ratio\": 0.2", "\"max_bad_ratio\": 0.9", 1);
+    assert_ne!(changed, text);
+    std::fs::write(&plan, changed).expect("plan is writable");
+    refused(&small, &run_dir, 2, "was changed after the run was planned");
+    let task = run(&["task", &run_dir.to_string_lossy(), "--pass", "00-read", "--task", "0"]);
+    assert_eq!(task.status.code(), Some(2), "{}", stderr(&task));
+    std::fs::write(&plan, text.replacen("\"format\": ", "\"format\": 9", 1)).expect("plan is writable");
+    refused(&small, &run_dir, 2, "another version of tamis");
+    std::fs::write(&plan, "").expect("plan is writable");
+    refused(&small, &run_dir, 1, "or remove this one");
+    std::fs::remove_file(&plan).expect("plan is there");
+    refused(&small, &run_dir, 2, "has no plan.json, but `corpus`");
+}
+
+#[test]
+fn a_damaged_record_says_what_to_do_and_that_helps() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (whole, hurt) = (folder.path().join("whole"), folder.path().join("hurt"));
+    let small = pipeline(folder.path());
+    let keep = ["--set", "output.keep_work=true"];
+    for run_dir in [&whole, &hurt] {
+        run_pipeline(&small, run_dir, &keep);
+    }
+    std::fs::remove_dir_all(hurt.join("work/done/run")).expect("record is there");
+    for record in ["work/done/00-read/000000.json", "work/00-read/parts/000000-00000.json"] {
+        std::fs::remove_file(hurt.join("work/done/00-read/000000.json")).ok();
+        write(hurt.join(record));
+        let output =
+            tamis().args(["run", &small, "--run-dir"]).arg(&hurt).args(keep).output().expect("starts");
+        assert_eq!(output.status.code(), Some(1));
+        assert!(stderr(&output).contains("remove this file and start again"), "{}", stderr(&output));
+        std::fs::remove_file(hurt.join(record)).expect("record is there");
+    }
+    run_pipeline(&small, &hurt, &keep);
+    assert_same_outputs(&whole, &hurt);
+}
+
+#[test]
+fn scratch_that_a_kill_left_behind_goes_at_the_next_start() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let run_dir = folder.path().join("run");
+    let small = pipeline(folder.path());
+    run_pipeline(&small, &run_dir, &[]);
+    let left = write(run_dir.join("work/00-read/docs/000000-00000.docs"));
+    run_pipeline(&small, &run_dir, &[]);
+    assert!(!left.exists());
+}
+
+#[test]
+fn every_line_of_a_json_log_is_json() {
+    for args in [
+        &["--log-format", "json", "run", "--no-such-option"][..],
+        &["--log-format=json", "validate", "fixtures/bad_pipelines/many_mistakes.yaml"],
+    ] {
+        let output = run(args);
+        assert_eq!(output.status.code(), Some(2));
+        for line in stderr(&output).lines() {
+            let event: serde_json::Value = serde_json::from_str(line).expect("a JSON line");
+            assert_eq!(event["event"], "error");
+        }
+    }
+}
