@@ -1,0 +1,249 @@
+//! Dedup: text to signatures, exact hashes, and a whole job from text to removals.
+//!
+//! Input: `../shared/data/neardup-made.jsonl.zst` where it is present, else made-up text; `TAMIS_BENCH_TEXT`
+//! names another JSONL file (`.zst` or plain). With `TAMIS_BENCH_SCALE=N` only this: N short generated
+//! documents of known duplicate structure through the whole job in 256 MiB, with peak memory and scratch
+//! space.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use cpu_time::ProcessTime;
+use tamis::document::{Document, Ordinal};
+use tamis::stage::{Barrier, Context, Progress, TaskEnv};
+use tamis::stages::dedup::{exact_dedup, minhash_dedup};
+
+/// Runs all of them and prints megabytes and documents per CPU second.
+pub(crate) fn run() {
+    if let Ok(count) = std::env::var("TAMIS_BENCH_SCALE") {
+        return scale(count.parse().expect("a number of documents"));
+    }
+    let docs = documents();
+    let bytes: usize = docs.iter().map(|doc| doc.text.len()).sum();
+    println!("dedup: {} documents, {:.1} MB", docs.len(), bytes as f64 / 1e6);
+    for (bands, rows) in [(14, 8), (26, 11)] {
+        let stage = minhash_dedup::Stage::new(minhash_dedup::Config { bands, rows, ..Default::default() });
+        signatures(&format!("signatures, {} hashes", bands * rows), &stage, &docs);
+    }
+    for normalize in [
+        exact_dedup::Normalize::None,
+        exact_dedup::Normalize::Whitespace,
+        exact_dedup::Normalize::Folded,
+        exact_dedup::Normalize::Simplified,
+    ] {
+        let stage = exact_dedup::Stage::new(exact_dedup::Config { normalize });
+        signatures(&format!("exact hash, {normalize:?}"), &stage, &docs);
+    }
+    for (bands, rows) in [(14, 8), (26, 11)] {
+        let config = minhash_dedup::Config { bands, rows, ..Default::default() };
+        let removed = whole_job(
+            &format!("minhash_dedup, whole job, {} hashes", bands * rows),
+            &of(minhash_dedup::Stage::new(config)),
+            &docs,
+        );
+        assert!(removed < docs.len(), "something stays");
+    }
+    whole_job("exact_dedup, whole job", &of(exact_dedup::Stage::new(exact_dedup::Config::default())), &docs);
+}
+
+fn documents() -> Vec<Document> {
+    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/neardup-made.jsonl.zst");
+    let path = std::env::var_os("TAMIS_BENCH_TEXT").map_or(shared, Into::into);
+    let Ok(packed) = std::fs::read(&path) else {
+        println!("dedup: `{}` is absent, made-up text instead", path.display());
+        return made_up();
+    };
+    let mut plain = Vec::new();
+    if path.extension().is_some_and(|extension| extension == "zst") {
+        zstd::Decoder::new(&packed[..]).expect("zstd").read_to_end(&mut plain).expect("zstd");
+    } else {
+        plain = packed;
+    }
+    let lines = plain.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+    (0..)
+        .zip(lines)
+        .map(|(record, line)| {
+            let value: serde_json::Value = serde_json::from_slice(line).expect("JSON");
+            let text = value["text"].as_str().expect("a text").to_owned();
+            Document::new(Ordinal { split: 0, record }, format!("doc-{record}"), text)
+        })
+        .collect()
+}
+
+fn made_up() -> Vec<Document> {
+    let mut state = 1_u64;
+    let mut next = |below: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    (0..2000)
+        .map(|record| {
+            let mut text = String::new();
+            for _ in 0..800 {
+                let word = next(30_000);
+                for place in 0..3 + next(5) {
+                    text.push(char::from(b'a' + ((word >> place) % 26) as u8));
+                }
+                text.push(' ');
+            }
+            Document::new(Ordinal { split: 0, record }, format!("doc-{record}"), text)
+        })
+        .collect()
+}
+
+fn of(stage: impl Barrier + 'static) -> Arc<dyn Barrier> {
+    Arc::new(stage)
+}
+
+/// Computes all signatures a few times; the fastest counts.
+fn signatures(what: &str, stage: &dyn Barrier, docs: &[Document]) {
+    let mut cx = Context::default();
+    let expected = stage.signature(&docs[0], &mut cx);
+    let mut best = f64::MAX;
+    for _ in 0..5 {
+        let start = ProcessTime::now();
+        let signatures: Vec<Vec<u8>> = docs.iter().map(|doc| stage.signature(doc, &mut cx)).collect();
+        best = best.min(start.elapsed().as_secs_f64());
+        assert_eq!(signatures[0], expected);
+    }
+    report(what, docs, best);
+}
+
+/// Words of a generated document.
+const WORDS: u64 = 120;
+/// One generated document in so many is a near copy of the one before.
+const COPY_EVERY: u64 = 10;
+
+/// Document `number`: words drawn by its number alone. A copy has its last four words replaced: similarity
+/// 112 shared of 120 shingles.
+fn generated(number: u64, text: &mut String) {
+    text.clear();
+    let copy = number % COPY_EVERY == COPY_EVERY - 1;
+    let mut state = number - u64::from(copy);
+    for word in 0..WORDS {
+        if copy && word == WORDS - 4 {
+            state = !number;
+        }
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let mut letters = (state >> 33) % 50_000 + 50_000;
+        while letters > 0 {
+            text.push(char::from(b'a' + (letters % 17) as u8));
+            letters /= 17;
+        }
+        text.push(' ');
+    }
+}
+
+fn scale(count: u64) {
+    const PART_DOCS: u64 = 250_000;
+    let folder = tempfile::tempdir().expect("a folder");
+    let dir = folder.path().join("00-bench");
+    let barrier: Arc<dyn Barrier> = Arc::new(minhash_dedup::Stage::new(minhash_dedup::Config::default()));
+    let env = TaskEnv {
+        memory_bytes: 256 << 20,
+        cancel: Arc::new(AtomicBool::new(false)),
+        progress: Arc::new(Silent),
+    };
+    let start = ProcessTime::now();
+    let mut cx = Context::default();
+    let mut doc = Document::new(Ordinal { split: 0, record: 0 }, String::new(), String::new());
+    let mut bytes = 0;
+    for part in 0..count.div_ceil(PART_DOCS) {
+        let part_number = u32::try_from(part).expect("few parts");
+        let mut observer = barrier.observer(&dir, 0, part_number, env.memory_bytes).expect("a part");
+        for record in part * PART_DOCS..((part + 1) * PART_DOCS).min(count) {
+            generated(record, &mut doc.text);
+            bytes += doc.text.len();
+            doc.id = format!("doc-{record}");
+            let signature = barrier.signature(&doc, &mut cx);
+            observer.observe(Ordinal { split: 0, record }, &doc.id, &signature).expect("observed");
+        }
+        observer.finish().expect("a part");
+    }
+    let megabytes = bytes as f64 / 1e6;
+    println!("dedup at scale: {count} documents, {megabytes:.0} MB");
+    println!("  observed after {:.1} CPU seconds, peak {}", start.elapsed().as_secs_f64(), peak_memory());
+    for pass in Arc::clone(&barrier).passes(dir.clone()) {
+        let tasks = pass.tasks().expect("tasks");
+        for task in 0..tasks {
+            pass.run(task, &env).expect("a task");
+        }
+        let secs = start.elapsed().as_secs_f64();
+        println!(
+            "  {} ({tasks} tasks) done after {secs:.1} CPU seconds, peak {}",
+            pass.name(),
+            peak_memory()
+        );
+    }
+    let mut removals = barrier.removals(&dir, 0).expect("removals");
+    let mut wrong = 0;
+    let mut removed = 0_u64;
+    for record in 0..count {
+        if let Some(removal) = removals.lookup(Ordinal { split: 0, record }).expect("a look-up") {
+            removed += 1;
+            wrong += u64::from(removal.kept_id != format!("doc-{}", record.saturating_sub(1)));
+        }
+    }
+    assert_eq!(wrong, 0, "a document goes for another than its source");
+    let copies = count / COPY_EVERY;
+    assert!(removed * 1000 >= copies * 995, "{removed} of {copies} copies go");
+    let secs = start.elapsed().as_secs_f64();
+    println!("  {removed} of {copies} copies removed; {:.1} MB per CPU second", megabytes / secs);
+    println!("  peak {}, scratch {} MB", peak_memory(), folder_bytes(&dir) / 1_000_000);
+}
+
+fn peak_memory() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("unknown").trim().to_owned()
+}
+
+fn folder_bytes(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    entries
+        .map(|path| if path.is_dir() { folder_bytes(&path) } else { path.metadata().expect("a file").len() })
+        .sum()
+}
+
+struct Silent;
+
+impl Progress for Silent {
+    fn advance(&self, _bytes: u64, _docs: u64) {}
+}
+
+fn whole_job(what: &str, barrier: &Arc<dyn Barrier>, docs: &[Document]) -> usize {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dir = folder.path().join("00-bench");
+    let start = ProcessTime::now();
+    let mut cx = Context::default();
+    let env = TaskEnv {
+        memory_bytes: 256 << 20,
+        cancel: Arc::new(AtomicBool::new(false)),
+        progress: Arc::new(Silent),
+    };
+    let mut observer = barrier.observer(&dir, 0, 0, env.memory_bytes).expect("a part");
+    for doc in docs {
+        let signature = barrier.signature(doc, &mut cx);
+        observer.observe(doc.ordinal, &doc.id, &signature).expect("observed");
+    }
+    observer.finish().expect("a part");
+    for pass in Arc::clone(barrier).passes(dir.clone()) {
+        for task in 0..pass.tasks().expect("tasks") {
+            pass.run(task, &env).expect("a task");
+        }
+    }
+    let mut removals = barrier.removals(&dir, 0).expect("removals");
+    let removed =
+        docs.iter().filter(|doc| removals.lookup(doc.ordinal).expect("a look-up").is_some()).count();
+    report(&format!("{what}, {removed} removed"), docs, start.elapsed().as_secs_f64());
+    removed
+}
+
+fn report(what: &str, docs: &[Document], secs: f64) {
+    let bytes: usize = docs.iter().map(|doc| doc.text.len()).sum();
+    let (megabytes, count) = (bytes as f64 / 1e6 / secs, docs.len() as f64 / secs);
+    println!("  {what}: {megabytes:.1} MB and {count:.0} documents per CPU second");
+}

@@ -1,0 +1,38 @@
+//! Benchmarks: each checks its answers before it is timed, and reports bytes and documents per CPU second.
+//!
+//! `cargo bench -- NAME [ARGS]` runs one, `cargo bench` names them.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark reports")]
+
+mod data;
+mod dedup;
+mod extraction;
+mod filters;
+mod job;
+mod language;
+mod pii;
+mod tokens;
+
+/// Name, what is measured, how to run it.
+const BENCHMARKS: &[(&str, &str, fn())] = &[
+    ("dedup", "signatures and exact hashes", dedup::run),
+    ("extraction", "main text: score on the shared sets, HTML per CPU second", extraction::run),
+    ("filters", "the statistical filters, alone and chained", filters::run),
+    ("job", "WARC to token shards, HTML per CPU second, peak memory", job::run),
+    ("language", "language identification", language::run),
+    ("pii", "personal data: score on the shared sets, text per CPU second", pii::run),
+    ("tokens", "tokenizer training and encoding", tokens::run),
+];
+
+fn main() {
+    let wanted = std::env::args().skip(1).find(|arg| !arg.starts_with("--"));
+    if let Some((.., run)) = BENCHMARKS.iter().find(|(name, ..)| Some(*name) == wanted.as_deref()) {
+        return run();
+    }
+    if let Some(name) = wanted {
+        println!("there is no benchmark `{name}`");
+    }
+    for (name, what, _) in BENCHMARKS {
+        println!("{name:<12} {what}");
+    }
+}
