@@ -30,6 +30,9 @@ pub struct StageSpec {
     pub reasons: &'static [(&'static str, &'static str)],
     /// Every score that it may add, without the stage's name in front.
     pub scores: &'static [ScoreSpec],
+    /// Its checks of a score against an option, in the order in which it makes them; empty for stages that
+    /// decide otherwise. `tamis inspect` and the reference show them.
+    pub limits: &'static [Limit],
     /// JSON Schema of its options.
     pub schema: fn() -> schemars::Schema,
     /// Builds it from options that fit the schema.
@@ -65,6 +68,28 @@ pub struct ScoreSpec {
     pub min: f64,
     /// Upper end of the histogram; larger values count in the last bin.
     pub max: f64,
+}
+
+/// A check of one score against one option.
+#[derive(Debug, Clone, Copy)]
+pub struct Limit {
+    /// Reason of the documents that fail it.
+    pub reason: &'static str,
+    /// Score that is looked at, without the stage's name.
+    pub score: &'static str,
+    /// Option that holds the limit; a document with exactly this value passes.
+    pub option: &'static str,
+    /// On which side of the limit documents fail.
+    pub fails: Side,
+}
+
+/// A side of a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Values smaller than the limit.
+    Below,
+    /// Values larger than the limit.
+    Above,
 }
 
 /// What `build` made.
@@ -141,6 +166,20 @@ impl BuildContext {
 pub trait DocStage: Send + Sync {
     /// Decides about one document. Scores go through [`Context::score`].
     fn process(&self, doc: &mut Document, cx: &mut Context) -> Outcome;
+
+    /// The decision again from what an earlier run stored of the document: scores (under `stage`, the stage's
+    /// name in that run), language, address and fields, but no text. Equal to what [`DocStage::process`] decided
+    /// for the same options; with other options it holds as long as only deciding ones differ
+    /// ([`DocStage::deciding_options`]). `None` where the stored scores are not enough.
+    fn redecide(&self, _stored: &Document, _stage: &str) -> Option<Outcome> {
+        None
+    }
+
+    /// Options that change the verdict but nothing that is measured, so that [`DocStage::redecide`] may be
+    /// asked with others. Empty: none.
+    fn deciding_options(&self) -> &'static [&'static str] {
+        &[]
+    }
 }
 
 /// Working memory of one thread, handed from stage to stage with the document.

@@ -39,6 +39,7 @@ pub static SPEC: StageSpec = StageSpec {
     source: "Common to all published pipelines; 128-bit xxh3, the smallest ordinal survives.",
     reasons: &[("exact_duplicate", "an earlier document has the same normalised text")],
     scores: &[],
+    limits: &[],
     schema: schema_of::<Config>,
     build,
 };

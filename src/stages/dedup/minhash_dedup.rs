@@ -50,6 +50,7 @@ pub static SPEC: StageSpec = StageSpec {
              smallest ordinal survives.",
     reasons: &[("near_duplicate", "an earlier document that stays has nearly the same words")],
     scores: &[],
+    limits: &[],
     schema: schema_of::<Config>,
     build,
 };

@@ -39,6 +39,7 @@ pub static SPEC: StageSpec = StageSpec {
         ("extractor_failed", "the extraction crate gave up on the page"),
     ],
     scores: &[],
+    limits: &[],
     schema: schema_of::<Config>,
     build,
 };

@@ -45,6 +45,7 @@ pub static SPEC: StageSpec = StageSpec {
         ScoreSpec { name: "sentences", doc: "sentences in the lines that are left", min: 0.0, max: 200.0 },
         ScoreSpec { name: "kept_line_ratio", doc: "share of lines that are left", min: 0.0, max: 1.0 },
     ],
+    limits: &[],
     schema: schema_of::<Config>,
     build,
 };

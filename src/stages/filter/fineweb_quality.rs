@@ -61,6 +61,7 @@ pub static SPEC: StageSpec = StageSpec {
         },
         ScoreSpec { name: "newlines_per_word", doc: "newlines per word", min: 0.0, max: 1.0 },
     ],
+    limits: &[],
     schema: schema_of::<Config>,
     build,
 };

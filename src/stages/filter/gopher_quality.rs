@@ -86,6 +86,7 @@ pub static SPEC: StageSpec = StageSpec {
         },
         ScoreSpec { name: "stop_words", doc: "distinct stop words found", min: 0.0, max: 40.0 },
     ],
+    limits: &[],
     schema: schema_of::<Config>,
     build,
 };

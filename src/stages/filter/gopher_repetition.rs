@@ -84,6 +84,7 @@ pub static SPEC: StageSpec = StageSpec {
         ratio_score("repeated_9gram_char_ratio", "characters of repeated 9-grams"),
         ratio_score("repeated_10gram_char_ratio", "characters of repeated 10-grams"),
     ],
+    limits: &[],
     schema: schema_of::<Config>,
     build,
 };

@@ -46,6 +46,7 @@ pub static SPEC: StageSpec = StageSpec {
             max: 0.1,
         },
     ],
+    limits: &[],
     schema: schema_of::<Config>,
     build,
 };

@@ -45,6 +45,7 @@ pub static SPEC: StageSpec = StageSpec {
         min: 0.0,
         max: 1.0,
     }],
+    limits: &[],
     schema: schema_of::<Config>,
     build,
 };

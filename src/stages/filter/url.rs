@@ -51,6 +51,7 @@ pub static SPEC: StageSpec = StageSpec {
             max: 10.0,
         },
     ],
+    limits: &[],
     schema: schema_of::<Config>,
     build,
 };

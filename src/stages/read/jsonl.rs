@@ -44,6 +44,7 @@ pub static SPEC: StageSpec = StageSpec {
     source: "One JSON object per line, as Hugging Face data sets and datatrove have it.",
     reasons: &[],
     scores: &[],
+    limits: &[],
     schema: schema_of::<Config>,
     build,
 };

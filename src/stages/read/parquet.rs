@@ -38,6 +38,7 @@ pub static SPEC: StageSpec = StageSpec {
     source: "Apache Parquet, as Hugging Face data sets have it.",
     reasons: &[],
     scores: &[],
+    limits: &[],
     schema: schema_of::<Config>,
     build,
 };

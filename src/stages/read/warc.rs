@@ -35,6 +35,7 @@ pub static SPEC: StageSpec = StageSpec {
     source: "ISO 28500; unlike warcio and fastwarc it goes on after damage and never hands out a cut record.",
     reasons: &[],
     scores: &[],
+    limits: &[],
     schema: schema_of::<Config>,
     build,
 };

@@ -37,6 +37,7 @@ pub static SPEC: StageSpec = StageSpec {
     source: "Common Crawl's WET format on ISO 28500; text that is not UTF-8 is quarantined, not guessed.",
     reasons: &[],
     scores: &[],
+    limits: &[],
     schema: schema_of::<Config>,
     build,
 };

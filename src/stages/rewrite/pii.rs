@@ -49,6 +49,7 @@ pub static SPEC: StageSpec = StageSpec {
         ScoreSpec { name: "iban", doc: "bank account numbers (IBAN) replaced", min: 0.0, max: 40.0 },
         ScoreSpec { name: "matches", doc: "all of them together", min: 0.0, max: 40.0 },
     ],
+    limits: &[],
     schema: schema_of::<Config>,
     build,
 };
