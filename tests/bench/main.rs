@@ -7,6 +7,7 @@
 mod data;
 mod dedup;
 mod extraction;
+mod extremes;
 mod filters;
 mod job;
 mod language;
@@ -17,6 +18,7 @@ mod tokens;
 const BENCHMARKS: &[(&str, &str, fn())] = &[
     ("dedup", "signatures and exact hashes", dedup::run),
     ("extraction", "main text: score on the shared sets, HTML per CPU second", extraction::run),
+    ("extremes", "every filter on one line of 50 MB, ten million line feeds: linear time", extremes::run),
     ("filters", "the statistical filters, alone and chained", filters::run),
     ("job", "WARC to token shards, HTML per CPU second, peak memory", job::run),
     ("language", "language identification", language::run),
