@@ -118,7 +118,7 @@ pub static SPEC: StageSpec = StageSpec {
 /// Characters from which on a piece is judged where the pipeline does not say.
 const DEFAULT_MIN_PIECE_CHARS: u64 = 50;
 /// Score from which on a piece is judged where the pipeline does not say.
-const DEFAULT_MIN_PIECE_SCORE: f64 = 0.5;
+const DEFAULT_MIN_PIECE_SCORE: f64 = 0.65;
 
 /// Options of `language`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -161,7 +161,7 @@ pub struct Config {
     #[schemars(range(min = 1))]
     pub min_piece_chars: Option<u64>,
     /// Smallest score of a piece's best language, 0 to 1, from which on the piece is judged; one below it follows the judged
-    /// piece before it (at the start: after it), and counts for no language. For `level: line` and `paragraph`. Default: 0.5.
+    /// piece before it (at the start: after it), and counts for no language. For `level: line` and `paragraph`. Default: 0.65.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub min_piece_score: Option<f64>,
     /// Whether pieces that do not pass are cut out; without, they only count. For `level: line` and `paragraph`. Default: true.
