@@ -275,19 +275,17 @@ impl DocStage for Stage {
     }
 
     /// The best language with its score and the second one's settle nearly every verdict; where a third language, or a part of
-    /// one, could let the page pass, there is no answer.
+    /// one, could let the page pass, there is no answer. `Changed` says that pieces are cut out of a page that is kept.
     fn redecide(&self, stored: &Document, stage: &str) -> Option<Outcome> {
-        let stored = Stored::of(stored, stage)?;
+        let stored = Stored::of(stored, stage, self.detector.languages().len())?;
         let Some(code) = stored.language else {
             return Some(self.unknown_outcome());
         };
         let language = self.detector.language(code)?;
-        let second = stored.second_language(self.detector.languages().len())?;
         let reason = if self.level == Level::Document {
-            let second = second.map(|second| Some((second, stored.score("second_score")?)));
-            let second = match second {
-                Some(None) => return None,
-                known => known.flatten(),
+            let second = match stored.second {
+                Some(second) => Some((second, stored.score("second_score")?)),
+                None => None,
             };
             let verdict = self.rules.verdict_again(language, stored.own_score, second)?;
             self.reason(language, stored.own_score, verdict)
@@ -304,15 +302,19 @@ impl DocStage for Stage {
                 own
             };
             let other_ratio = stored.score("other_ratio")?;
-            self.piece_reason(&Measures {
+            let reason = self.piece_reason(&Measures {
                 language,
                 score: stored.own_score,
                 verdict,
                 kept_ratio,
                 other_ratio,
-                second,
+                second: stored.second,
                 languages: 0,
-            })
+            });
+            if reason.is_none() && self.cut && kept_ratio < 1.0 {
+                return Some(Outcome::Changed);
+            }
+            reason
         };
         Some(reason.map_or(Outcome::Keep, Outcome::Drop))
     }
@@ -332,17 +334,31 @@ struct Stored<'a> {
     own_score: f64,
     /// Code of the language; none where none could be told.
     language: Option<&'a str>,
+    /// The second language, where there is one.
+    second: Option<usize>,
 }
 
 impl<'a> Stored<'a> {
-    /// None where the stage left nothing, or where a later stage of its kind has set the language again.
-    fn of(document: &'a Document, stage: &'a str) -> Option<Self> {
+    /// None where the stage left nothing, where a later stage of its kind has set the language again, and where it had
+    /// other `languages` to tell.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "in the range that is checked"
+    )]
+    fn of(document: &'a Document, stage: &'a str, languages: usize) -> Option<Self> {
         let own = |name: &str| name.strip_prefix(stage).is_some_and(|rest| rest == ".second_language");
         let last = document.scores.iter().rfind(|(name, _)| name.ends_with(".second_language"))?;
         if !own(&last.0) {
             return None;
         }
-        let mut stored = Self { document, stage, own_score: 0.0, language: document.language.as_deref() };
+        let number = last.1;
+        let second = (number >= 0.0).then_some(number as usize);
+        if second.is_some_and(|second| second >= languages) {
+            return None;
+        }
+        let language = document.language.as_deref();
+        let mut stored = Self { document, stage, own_score: 0.0, language, second };
         stored.own_score = stored.score("score")?;
         (document.language_score.unwrap_or(0.0).to_bits() == stored.own_score.to_bits()).then_some(stored)
     }
@@ -354,20 +370,6 @@ impl<'a> Stored<'a> {
                 .is_some_and(|rest| rest == name)
         };
         self.document.scores.iter().find(|(full, _)| own(full)).map(|(_, value)| *value)
-    }
-
-    /// The second language, where there is one; none at all where the number is none of the model's languages.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "in the range that was checked"
-    )]
-    fn second_language(&self, languages: usize) -> Option<Option<usize>> {
-        let number = self.score("second_language")?;
-        if number < 0.0 {
-            return Some(None);
-        }
-        (number < languages as f64 && number.fract() == 0.0).then_some(Some(number as usize))
     }
 }
 

@@ -130,11 +130,11 @@ impl Share {
 }
 
 /// The first of the largest shares, one language left out.
-fn largest<'a>(
-    shares: &'a BTreeMap<usize, Share>,
+fn largest(
+    shares: &BTreeMap<usize, Share>,
     size: impl Fn(&Share) -> u64,
     without: Option<usize>,
-) -> Option<(&'a usize, &'a Share)> {
+) -> Option<(&usize, &Share)> {
     let others = shares.iter().filter(|(language, _)| Some(**language) != without);
     others.rev().max_by_key(|(_, share)| size(share))
 }

@@ -141,12 +141,12 @@ mod tests {
 
     #[test]
     fn undecided_blocks_follow() {
+        use Fate::{Cut, Follows, Kept};
         let fates = |fates: &[Fate]| {
             let block = |&fate| Block { start: 0, end: 0, chars: 1, fate };
             let mut blocks: Vec<Block> = fates.iter().map(block).collect();
             settle(&mut blocks).then(|| blocks.iter().map(|block| block.fate).collect::<Vec<_>>())
         };
-        use Fate::{Cut, Follows, Kept};
         assert_eq!(fates(&[Follows, Cut, Follows, Kept, Follows]), Some(vec![Cut, Cut, Cut, Kept, Kept]));
         assert_eq!(fates(&[Follows, Follows]), None);
     }

@@ -195,8 +195,7 @@ fn what_is_stored_decides_again_as_the_text_did() {
                 let mut doc = case_files::document(&text);
                 let outcome = stage.process(&mut doc, &mut case_files::context(&SPEC));
                 doc.text.clear();
-                // A cut shows in the text alone, which is no longer there.
-                (if outcome == Outcome::Changed { Outcome::Keep } else { outcome }, doc)
+                (outcome, doc)
             };
             for first in &stages {
                 let (own, stored) = run(&**first);
@@ -240,7 +239,7 @@ fn any_text_gets_a_verdict() {
 fn short_lines_do_not_fool_the_embedded_detector() {
     let names = ["Anna Berg", "Tel. 0123", "OK", "Via Roma 7", "Home", "FAQ", "Kontakt", "Blog", "Info"];
     let line = "The ferry leaves the harbour at seven and comes back before the last bus of the day.";
-    let text: String = names.iter().map(|name| format!("{name}\n{line}\n")).collect();
+    let text: String = names.iter().flat_map(|name| [name, "\n", line, "\n"]).collect();
     let stage = case_files::build(&SPEC, json!({ "level": "line", "keep": ["en"] })).unwrap();
     let mut doc = case_files::document(&text);
     assert_eq!(stage.process(&mut doc, &mut case_files::context(&SPEC)), Outcome::Keep);
