@@ -4,7 +4,7 @@ use cpu_time::ThreadTime;
 
 use super::segment::{Mode, Slot};
 use crate::document::{Document, Outcome, Reason};
-use crate::stage::{Barrier, Context, Histogram, Removal, StageStats};
+use crate::stage::{Barrier, Context, Flow, Histogram, Removal, StageStats};
 
 /// What became of a document in a segment.
 pub(super) struct Finished {
@@ -46,6 +46,7 @@ impl Worker {
         let behind = &mut self.stats[0];
         behind.docs_in += 1;
         behind.bytes_in += bytes;
+        count_groups(behind, &doc, removal.is_some());
         if let Some(removal) = removal {
             *behind.reasons.entry(removal.reason.to_owned()).or_default() += 1;
             return Finished { doc, fate: Fate::Removed(removal) };
@@ -81,6 +82,7 @@ impl Worker {
                     Some(reason)
                 }
             };
+            count_groups(stats, &doc, dropped.is_some());
             let now = ThreadTime::now();
             stats.cpu_secs += now.duration_since(before).as_secs_f64();
             before = now;
@@ -109,7 +111,16 @@ impl Worker {
     }
 }
 
+/// Counts a document under its language and its source, so that a stage that is harder on some shows.
+fn count_groups(stats: &mut StageStats, doc: &Document, dropped: bool) {
+    Flow::count(&mut stats.by_language, doc.language.as_deref().unwrap_or("unknown"), dropped);
+    Flow::count(&mut stats.by_source, &doc.source, dropped);
+}
+
 fn count_score(stats: &mut StageStats, slot: &Slot, name: &str, value: f64) {
+    for limit in slot.limits.iter().filter(|limit| limit.score == name) {
+        *stats.beyond.entry(limit.option.to_owned()).or_default() += u64::from(limit.fails.fails(value, limit.limit));
+    }
     if let Some(histogram) = stats.histograms.get_mut(name) {
         histogram.add(value);
         return;
