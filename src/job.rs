@@ -276,6 +276,7 @@ impl Job {
             tokens: if manifest.exists() { Some(io::read_json(manifest)?) } else { None },
             total,
             wall_secs,
+            redecided: None,
         })
     }
 }

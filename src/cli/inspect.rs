@@ -101,11 +101,8 @@ impl Stage {
             });
         }
         let report = run.join("report.json");
-        let stages = if report.exists() {
-            crate::io::read_json::<Report>(&report)?.stages
-        } else {
-            Vec::new()
-        };
+        let stages =
+            if report.exists() { crate::io::read_json::<Report>(&report)?.stages } else { Vec::new() };
         match stages.iter().find(|stage| stage.name == name) {
             Some(stage) => {
                 let limits = stage.limits.clone();
@@ -254,7 +251,13 @@ struct Search {
 
 impl Search {
     /// Takes one page; `score` is its value of the limit with that number.
-    fn take(&mut self, verdict: &Verdict, all: &[Limit], score: impl Fn(&Limit) -> Option<f64>, chosen: &Chosen) {
+    fn take(
+        &mut self,
+        verdict: &Verdict,
+        all: &[Limit],
+        score: impl Fn(&Limit) -> Option<f64>,
+        chosen: &Chosen,
+    ) {
         let (table, row, marked) = (verdict.table, verdict.row, verdict.marked);
         let at = |distance, value| Candidate { distance, table, row, value, marked };
         let Some(reason) = verdict.reason else {
@@ -265,8 +268,10 @@ impl Search {
             }
             return;
         };
-        let judges = |limit: &Limit| limit.reason == reason && score(limit).is_some_and(|value| limit.fails(value));
-        for (limit, nearest) in chosen.limits.iter().zip(&mut self.failing).filter(|(limit, _)| judges(limit)) {
+        let judges =
+            |limit: &Limit| limit.reason == reason && score(limit).is_some_and(|value| limit.fails(value));
+        for (limit, nearest) in chosen.limits.iter().zip(&mut self.failing).filter(|(limit, _)| judges(limit))
+        {
             if let Some(value) = score(limit) {
                 nearest.offer(at((value - limit.limit).abs(), Some(value)), self.capacity);
             }
@@ -314,11 +319,18 @@ fn inspect(run: &Path, stage: &Stage, chosen: &Chosen, capacity: usize) -> Resul
     Ok(findings)
 }
 
-fn search_corpus(path: &Path, table: usize, stage: &Stage, chosen: &Chosen, search: &mut Search) -> Result<()> {
+fn search_corpus(
+    path: &Path,
+    table: usize,
+    stage: &Stage,
+    chosen: &Chosen,
+    search: &mut Search,
+) -> Result<()> {
     let open = RowTable::open(path)?;
     let verdict_column = format!("{}.verdict", stage.name);
     let has = |name: &str| open.columns().any(|(column, _)| column == name);
-    let mut wanted: Vec<&str> = stage.limits.iter().map(|limit| limit.score.as_str()).filter(|name| has(name)).collect();
+    let mut wanted: Vec<&str> =
+        stage.limits.iter().map(|limit| limit.score.as_str()).filter(|name| has(name)).collect();
     wanted.sort_unstable();
     wanted.dedup();
     let scored = wanted.len();
@@ -346,7 +358,13 @@ fn search_corpus(path: &Path, table: usize, stage: &Stage, chosen: &Chosen, sear
     Ok(())
 }
 
-fn search_rejects(path: &Path, table: usize, stage: &Stage, chosen: &Chosen, search: &mut Search) -> Result<()> {
+fn search_rejects(
+    path: &Path,
+    table: usize,
+    stage: &Stage,
+    chosen: &Chosen,
+    search: &mut Search,
+) -> Result<()> {
     let object = |json: Option<&str>| -> Map<String, Value> {
         json.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default()
     };
@@ -446,7 +464,10 @@ mod tests {
         assert_eq!(findings.len(), 1);
         let (failing, passing) = (values(&findings[0].failing), values(&findings[0].passing));
         assert_eq!((failing.len(), passing.len()), (4, 4));
-        assert!(failing.iter().all(|value| *value < 50.0) && failing.is_sorted_by(|a, b| a >= b), "{failing:?}");
+        assert!(
+            failing.iter().all(|value| *value < 50.0) && failing.is_sorted_by(|a, b| a >= b),
+            "{failing:?}"
+        );
         assert!(passing.iter().all(|value| *value >= 50.0) && passing.is_sorted(), "{passing:?}");
         let text = describe(&findings[0]);
         assert!(text.starts_with("too_few_words: words below 50 (min_words)\n  fails\n"), "{text}");
@@ -461,7 +482,9 @@ mod tests {
             findings.iter().flat_map(|finding| &finding.failing).map(|sample| sample.fate.as_str()).collect();
         assert!(fates.contains(&"marked, kept"), "{fates:?}");
         let passing: Vec<&str> = findings[0].passing.iter().map(|sample| sample.fate.as_str()).collect();
-        assert!(passing.iter().all(|fate| *fate == "kept" || fate.starts_with("dropped later by minhash_dedup")));
+        assert!(
+            passing.iter().all(|fate| *fate == "kept" || fate.starts_with("dropped later by minhash_dedup"))
+        );
     }
 
     #[test]

@@ -93,7 +93,7 @@ impl Worker {
                 }
                 (Some(reason), mode) => {
                     doc.raw = None;
-                    let keep_text = !matches!(mode, Mode::Sample(ratio) if share(&doc.id) >= ratio);
+                    let keep_text = !matches!(mode, Mode::Sample(ratio) if !is_sampled(&doc.id, ratio));
                     return Finished { doc, fate: Fate::Dropped { slot: number, reason, keep_text } };
                 }
             }
@@ -119,7 +119,8 @@ fn count_groups(stats: &mut StageStats, doc: &Document, dropped: bool) {
 
 fn count_score(stats: &mut StageStats, slot: &Slot, name: &str, value: f64) {
     for limit in slot.limits.iter().filter(|limit| limit.score == name) {
-        *stats.beyond.entry(limit.option.to_owned()).or_default() += u64::from(limit.fails.fails(value, limit.limit));
+        *stats.beyond.entry(limit.option.to_owned()).or_default() +=
+            u64::from(limit.fails.fails(value, limit.limit));
     }
     if let Some(histogram) = stats.histograms.get_mut(name) {
         histogram.add(value);
@@ -131,8 +132,9 @@ fn count_score(stats: &mut StageStats, slot: &Slot, name: &str, value: f64) {
     stats.histograms.insert(name.to_owned(), histogram);
 }
 
-/// A number in 0..1 that only the id decides, for sampling.
-fn share(id: &str) -> f64 {
+/// Whether a dropped document is in the share whose text is kept (`mode: sample`); only the id decides.
+#[must_use]
+pub fn is_sampled(id: &str, ratio: f64) -> bool {
     let hash = xxhash_rust::xxh3::xxh3_64(id.as_bytes()) >> 11;
-    hash as f64 / (1_u64 << 53) as f64
+    (hash as f64 / (1_u64 << 53) as f64) < ratio
 }

@@ -11,7 +11,9 @@ pub mod overrides;
 pub mod plan;
 pub mod reference;
 pub mod registry;
+pub mod replan;
 pub mod trial;
 
 pub use load::{Loaded, instantiate, load};
 pub use plan::Plan;
+pub use replan::{Refilter, refilters};

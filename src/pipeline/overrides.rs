@@ -161,7 +161,8 @@ mod tests {
         {
             assert!(set(&mut root, path, value(1), &place).is_err(), "{path}");
         }
-        let hint = |path| set(&mut tree("stages: [pii, gopher_quality]"), path, value(1), &place).unwrap_err().hint;
+        let hint =
+            |path| set(&mut tree("stages: [pii, gopher_quality]"), path, value(1), &place).unwrap_err().hint;
         assert_eq!(hint("stages.gofer_quality.x").unwrap(), "did you mean `gopher_quality`?");
         assert_eq!(hint("stages.zzz.x").unwrap(), "there are `pii`, `gopher_quality`");
         // Read before the command line is looked at: better refused than ignored.

@@ -12,6 +12,7 @@ mod limits;
 mod model;
 mod page;
 mod rates;
+mod redecided;
 pub mod rows;
 mod samples;
 mod summary;
@@ -26,9 +27,10 @@ use crate::io::{AtomicFile, write_json};
 
 pub use clusters::{Cluster, Duplicates};
 pub use format::{bytes as human_bytes, count as human_count, precise as human_measure};
-pub use model::{Corpus, Pass, Read, Report, Stage, Timing};
 pub use limits::{Limit, limits_of};
+pub use model::{Corpus, Pass, Read, Report, Stage, Timing};
 pub use rates::Uneven;
+pub use redecided::{Redecided, RedecidedStage};
 pub use samples::Sample;
 pub use summary::{InputInfo, PassSummary, RunSummary, StageInfo};
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::clusters::{self, Duplicates};
 use super::limits::Limit;
 use super::rates::{self, Uneven};
+use super::redecided::Redecided;
 use super::rows::{RowTable, tables, text_at, texts};
 use super::samples::{self, Sample};
 use super::summary::{InputInfo, RunSummary, counted};
@@ -36,6 +37,9 @@ pub struct Report {
     /// Languages and sources of which a stage drops another share than of the others.
     #[serde(default)]
     pub uneven: Vec<Uneven>,
+    /// What changed, where this is a finished run that was decided about again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redecided: Option<Redecided>,
     /// What was found twice.
     pub duplicates: Option<Duplicates>,
     /// Manifest of the token shards.
@@ -188,6 +192,7 @@ impl Report {
             uneven: rates::uneven(
                 stages.iter().map(|stage| (stage.name.as_str(), &stage.by_language, &stage.by_source)),
             ),
+            redecided: summary.redecided.clone(),
             duplicates: clusters::collect(run)?,
             tokens: summary.tokens.clone(),
             counts: summary.total.counts.clone(),
@@ -223,7 +228,10 @@ impl Stage {
             bytes_out: stats.bytes_out,
             reasons: stats.reasons.clone(),
             languages: stats.languages.clone(),
-            by_language: Some(&stats.by_language).filter(|flows| rates::known(flows)).cloned().unwrap_or_default(),
+            by_language: Some(&stats.by_language)
+                .filter(|flows| rates::known(flows))
+                .cloned()
+                .unwrap_or_default(),
             by_source: stats.by_source.clone(),
             histograms: counted(&stats.histograms),
             ..Self::default()

@@ -45,7 +45,10 @@ pub(super) fn collect(
     let mut missing: BTreeMap<&str, BTreeMap<&str, u64>> = BTreeMap::new();
     for (stage, reasons) in expected.iter().filter(|(_, reasons)| !reasons.is_empty()) {
         let per_reason = if reasons.len() > 2 { 2 } else { 4 };
-        missing.insert(stage, reasons.iter().map(|(name, &n)| (name.as_str(), n.clamp(1, per_reason))).collect());
+        missing.insert(
+            stage,
+            reasons.iter().map(|(name, &n)| (name.as_str(), n.clamp(1, per_reason))).collect(),
+        );
     }
     let mut samples: BTreeMap<String, Vec<Sample>> = BTreeMap::new();
     for path in tables(run, "rejects")? {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::limits::Limit;
+use super::redecided::Redecided;
 use crate::stage::{Histogram, StageStats, TaskReport};
 
 /// A finished run, as the engine counted it.
@@ -31,6 +32,9 @@ pub struct RunSummary {
     /// Seconds from start to end, of this process; not reproducible.
     #[serde(default)]
     pub wall_secs: f64,
+    /// What changed, where a finished run was decided about again.
+    #[serde(default)]
+    pub redecided: Option<Redecided>,
 }
 
 /// One input of the pipeline.

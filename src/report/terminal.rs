@@ -47,8 +47,11 @@ pub(super) fn table(summary: &RunSummary) -> String {
         ]);
     }
     let mut text = aligned(&lines);
-    let stages = summary.total.stages.iter().map(|stats| (stats.name.as_str(), &stats.by_language, &stats.by_source));
-    for uneven in rates::uneven(stages).iter().filter(|uneven| uneven.difference() >= TELLING).take(TOP_UNEVEN) {
+    let stages =
+        summary.total.stages.iter().map(|stats| (stats.name.as_str(), &stats.by_language, &stats.by_source));
+    for uneven in
+        rates::uneven(stages).iter().filter(|uneven| uneven.difference() >= TELLING).take(TOP_UNEVEN)
+    {
         let line = format_args!(
             "uneven: {} drops {} of {} {} ({} of {}), {} of all others\n",
             uneven.stage,

@@ -117,6 +117,7 @@ fn finish(stages: Vec<StageStats>, causes: &[(&str, u64)]) -> RunSummary {
             ],
         })),
         wall_secs: 2.6,
+        redecided: None,
     }
 }
 

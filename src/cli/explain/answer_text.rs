@@ -48,7 +48,10 @@ pub(super) fn describe(needle: &str, answer: &Answer) -> String {
         }
     }
     if answer.unfinished {
-        line(&mut out, format_args!("\nthis run is not finished: pages that are still on their way are not found"));
+        line(
+            &mut out,
+            format_args!("\nthis run is not finished: pages that are still on their way are not found"),
+        );
     }
     out
 }

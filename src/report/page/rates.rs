@@ -69,7 +69,13 @@ fn matrix(report: &Report, kind: &str, flows: impl Fn(&Stage) -> &Flows) -> Stri
         stages.iter().filter(|stage| flows(stage).values().any(|flow| flow.docs_dropped > 0)).collect();
     let marks: Vec<String> = dropping
         .iter()
-        .map(|stage| if stage.mode == "annotate" { format!("#{} (marked)", stage.name) } else { format!("#{}", stage.name) })
+        .map(|stage| {
+            if stage.mode == "annotate" {
+                format!("#{} (marked)", stage.name)
+            } else {
+                format!("#{}", stage.name)
+            }
+        })
         .collect();
     let mut headings = vec![kind, "#documents", "#gone at the end"];
     headings.extend(marks.iter().map(String::as_str));
@@ -86,7 +92,10 @@ fn matrix(report: &Report, kind: &str, flows: impl Fn(&Stage) -> &Flows) -> Stri
         for stage in &dropping {
             let flow = flows(stage).get(*name).copied().unwrap_or_default();
             let stands_out = report.uneven.iter().any(|uneven| {
-                uneven.stage == stage.name && uneven.kind == kind && uneven.name == **name && uneven.difference() > 0.0
+                uneven.stage == stage.name
+                    && uneven.kind == kind
+                    && uneven.name == **name
+                    && uneven.difference() > 0.0
             });
             let class = if stands_out { "hot" } else { "soft" };
             row.push(format!(
@@ -99,6 +108,10 @@ fn matrix(report: &Report, kind: &str, flows: impl Fn(&Stage) -> &Flows) -> Stri
         table.row(&row);
     }
     let left = groups.len().saturating_sub(TOP_GROUPS);
-    let more = if left > 0 { format!("<p class=\"soft\">and {left} more in report.json</p>") } else { String::new() };
+    let more = if left > 0 {
+        format!("<p class=\"soft\">and {left} more in report.json</p>")
+    } else {
+        String::new()
+    };
     table.finish() + &more
 }

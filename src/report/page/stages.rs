@@ -3,8 +3,8 @@
 use super::super::charts::histogram;
 use super::super::format::{duration, percent, precise};
 use super::super::html::{Place, TableHtml, bar, code, escape, write_to};
-use super::super::model::{Report, Stage};
 use super::super::limits::Limit;
+use super::super::model::{Report, Stage};
 use super::super::samples::Sample;
 use super::corpus::language_table;
 
