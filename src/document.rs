@@ -96,6 +96,13 @@ impl Document {
         }
     }
 
+    /// The score `stage.name`, where the document has it.
+    #[must_use]
+    pub fn stored_score(&self, stage: &str, name: &str) -> Option<f64> {
+        let is_it = |key: &str| key.strip_prefix(stage).and_then(|rest| rest.strip_prefix('.')) == Some(name);
+        self.scores.iter().find(|(key, _)| is_it(key)).map(|(_, value)| *value)
+    }
+
     /// The id of a record that brings none: a hash of the file's name and the record's place in it.
     #[must_use]
     pub fn derived_id(file: &str, offset: u64, record: u64) -> String {

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::io;
 use crate::pipeline::config::{self, Rejects};
 use crate::pipeline::plan::{Plan, StagePlan};
+use crate::pipeline::registry;
 use crate::report::{InputInfo, PassSummary, RunSummary, StageInfo};
 use crate::stage::{Barrier, Built, DocStage, Kind, Pass, Reader, StageSpec, TaskEnv, TaskReport};
 
@@ -409,6 +410,6 @@ fn slot(plan: &StagePlan, spec: &StageSpec, stage: Box<dyn DocStage>) -> Slot {
         mode,
         scores: scores.collect(),
         limits: spec.limits_in(&plan.options).into_iter().map(limit).collect(),
-        sets_language: spec.name == "language" && spec.kind == Kind::Filter,
+        sets_language: registry::sets_language(spec),
     }
 }

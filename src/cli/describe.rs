@@ -105,6 +105,10 @@ pub(super) fn plan(args: &PlanArgs) -> Result<u8> {
         let mode =
             stage.filter.map_or_else(String::new, |filter| format!(" ({:?})", filter.mode).to_lowercase());
         put(&mut text, format_args!("  {}{mode}: {}\n", stage.id, stage.options));
+        if !stage.per_language.is_empty() {
+            let languages: Vec<&str> = stage.per_language.keys().map(String::as_str).collect();
+            put(&mut text, format_args!("    options of their own: {}\n", languages.join(", ")));
+        }
     }
     let stages: Vec<String> = loaded.plan.stages.iter().map(|stage| stage.id.clone()).collect();
     let flow = flows(&loaded);

@@ -133,13 +133,22 @@ impl<'s> Checker<'s> {
                     best = Some(found);
                 }
             }
-            if let Some(kind) = kind.filter(|kind| *kind != "null") {
-                expected.push(name_of(kind));
-            }
+            self.kinds(resolved, &mut expected);
         }
         match best {
             Some(found) => errors.extend(found),
             None => errors.push(self.wrong(node, path, &expected.join(" or "))),
+        }
+    }
+
+    /// Names of the types that a schema allows, those of its branches too.
+    fn kinds(&self, schema: &'s Json, names: &mut Vec<&'s str>) {
+        if let Some(kind) = schema.get("type").and_then(Json::as_str).filter(|kind| *kind != "null") {
+            names.push(name_of(kind));
+        }
+        let branches = ["oneOf", "anyOf"].iter().find_map(|key| schema.get(*key).and_then(Json::as_array));
+        for branch in branches.into_iter().flatten() {
+            self.kinds(resolve(branch, self.root), names);
         }
     }
 

@@ -11,8 +11,9 @@ use super::config::{FilterOptions, Mode, PipelineConfig, Rejects, parse_memory};
 use super::diagnostic::{Diagnostic, Place, Source, closest, render};
 use super::node::{self, Node, Value};
 use super::overrides;
+use super::per_language::{self, LanguageOptions, PerLanguage};
 use super::plan::{self, InputPlan, Plan, SideFile, Split, StagePlan};
-use super::registry::{Section, find, has_mode};
+use super::registry::{Section, find, has_mode, sets_language};
 use crate::document::PAGE_FIELDS;
 use crate::error::{Error, Result};
 use crate::stage::{BuildContext, Built, FieldType, Kind, OptionError, Reader, StageSpec};
@@ -75,8 +76,8 @@ pub fn instantiate(plan: &Plan) -> Result<Instances> {
     }
     for stage in &plan.stages {
         let spec = find(Section::Stages, &stage.stage).ok_or_else(|| unknown(&stage.stage))?;
-        let built =
-            (spec.build)(stage.options.clone(), &mut context).map_err(|errors| fail(spec.name, errors))?;
+        let built = per_language::build(spec, &stage.options, &stage.per_language, &mut context)
+            .map_err(|errors| fail(spec.name, errors))?;
         stages.push((spec, built));
     }
     if let Some(tokenizer) = &plan.tokenizer {
@@ -114,6 +115,8 @@ pub(super) struct Entry<'n> {
     pub(super) options: Option<&'n Node>,
     /// Options that fit the schema, defaults filled in.
     pub(super) json: Json,
+    /// The same for languages that have their own.
+    pub(super) per_language: LanguageOptions,
     pub(super) filter: Option<FilterOptions>,
 }
 
@@ -178,6 +181,7 @@ impl Loader {
                     stage: entry.spec.name.to_owned(),
                     filter: entry.filter,
                     options: entry.json.clone(),
+                    per_language: entry.per_language.clone(),
                 })
                 .collect(),
             tokenizer: config.tokenizer.clone(),
@@ -271,10 +275,18 @@ impl Loader {
                 self.unknown_entry(section, name, place);
                 continue;
             };
-            let Some((json, filter)) = self.options(spec, options, &place, section) else { continue };
+            let Some((mut json, filter)) = self.options(spec, options, &place, section) else { continue };
+            let own = options.and_then(|options| options.get(per_language::KEY));
+            if let Json::Object(map) = &mut json {
+                map.remove(per_language::KEY);
+            }
+            let per_language = match own.filter(|_| has_mode(spec.kind)) {
+                Some(node) => per_language::resolve(spec, node, &json, &mut self.sources, &mut self.errors),
+                None => LanguageOptions::new(),
+            };
             let uses = entries.iter().filter(|entry| entry.spec.name == name).count();
             let id = if uses == 0 { name.to_owned() } else { format!("{name}-{}", uses + 1) };
-            entries.push(Entry { spec, id, place, options, json, filter });
+            entries.push(Entry { spec, id, place, options, json, per_language, filter });
         }
         entries
     }
@@ -342,6 +354,12 @@ impl Loader {
             let error = Diagnostic::new(stages[extract].place.clone(), message);
             self.errors.push(error.hint(format!("put it before `{}`", first.id)));
         }
+        let language = stages.iter().position(|entry| sets_language(entry.spec)).unwrap_or(stages.len());
+        for entry in stages[..language].iter().filter(|entry| !entry.per_language.is_empty()) {
+            let message = format!("`{}` has options per language before the language is known", entry.id);
+            let error = Diagnostic::new(entry.place.clone(), message);
+            self.errors.push(error.hint("put `- language` before it"));
+        }
     }
 
     fn build_readers(
@@ -366,7 +384,8 @@ impl Loader {
     fn build_stages(&mut self, entries: &[Entry], context: &mut BuildContext) -> Vec<Option<Built>> {
         let mut stages = Vec::new();
         for entry in entries {
-            stages.push(match (entry.spec.build)(entry.json.clone(), context) {
+            let built = per_language::build(entry.spec, &entry.json, &entry.per_language, context);
+            stages.push(match built {
                 Ok(built) => Some(built),
                 Err(errors) => {
                     self.errors.extend(errors.into_iter().map(|error| entry.diagnostic(error)));
@@ -535,13 +554,15 @@ impl Loader {
 pub fn options_schema(spec: &StageSpec) -> Json {
     let mut schema = Json::from((spec.schema)());
     if has_mode(spec.kind) {
-        let common = Json::from(schemars::schema_for!(FilterOptions));
-        for part in ["properties", "$defs"] {
-            let Some(Json::Object(more)) = common.get(part).cloned() else { continue };
-            if let Json::Object(map) = &mut schema {
-                let target = map.entry(part).or_insert_with(|| Json::Object(serde_json::Map::new()));
-                if let Json::Object(target) = target {
-                    target.extend(more);
+        for common in [schemars::schema_for!(FilterOptions), schemars::schema_for!(PerLanguage)] {
+            let common = Json::from(common);
+            for part in ["properties", "$defs"] {
+                let Some(Json::Object(more)) = common.get(part).cloned() else { continue };
+                if let Json::Object(map) = &mut schema {
+                    let target = map.entry(part).or_insert_with(|| Json::Object(serde_json::Map::new()));
+                    if let Json::Object(target) = target {
+                        target.extend(more);
+                    }
                 }
             }
         }

@@ -8,6 +8,7 @@ pub mod diagnostic;
 pub mod load;
 pub mod node;
 pub mod overrides;
+pub mod per_language;
 pub mod plan;
 pub mod reference;
 pub mod registry;

@@ -8,6 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::config::{FilterOptions, OutputConfig};
+use super::per_language::LanguageOptions;
 use crate::error::{Error, Result};
 use crate::stages::write::CorpusSchema;
 use crate::tokens::{TokenizerConfig, TokensConfig};
@@ -74,6 +75,9 @@ pub struct StagePlan {
     pub filter: Option<FilterOptions>,
     /// Its own options.
     pub options: serde_json::Value,
+    /// Complete options for the languages that have their own.
+    #[serde(default, skip_serializing_if = "LanguageOptions::is_empty")]
+    pub per_language: LanguageOptions,
 }
 
 /// A model or word list that a stage read.

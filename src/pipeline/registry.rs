@@ -57,3 +57,8 @@ impl Section {
 pub fn has_mode(kind: Kind) -> bool {
     kind == Kind::Filter
 }
+
+/// Whether this stage finds out the language of a document.
+pub fn sets_language(spec: &StageSpec) -> bool {
+    spec.name == "language" && spec.kind == Kind::Filter
+}

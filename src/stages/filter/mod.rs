@@ -5,12 +5,16 @@ mod agreement;
 pub mod c4_quality;
 #[cfg(test)]
 mod case_files;
+pub mod dclm_quality;
+pub mod dclm_repetition;
+mod dclm_words;
 pub mod fineweb_quality;
 pub mod gopher_quality;
 pub mod gopher_repetition;
 pub mod keywords;
 pub mod language;
 mod lists;
+pub mod refinedweb_lines;
 #[cfg(test)]
 mod testing;
 pub mod url;
@@ -25,5 +29,8 @@ pub static STAGES: &[&StageSpec] = &[
     &gopher_quality::SPEC,
     &c4_quality::SPEC,
     &fineweb_quality::SPEC,
+    &refinedweb_lines::SPEC,
+    &dclm_quality::SPEC,
+    &dclm_repetition::SPEC,
     &keywords::SPEC,
 ];
