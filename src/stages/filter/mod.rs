@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod agreement;
+pub mod c4_paragraph;
 pub mod c4_quality;
 #[cfg(test)]
 mod case_files;
@@ -11,6 +12,8 @@ pub mod gopher_repetition;
 pub mod keywords;
 pub mod language;
 mod lists;
+mod rules;
+mod stop_words;
 #[cfg(test)]
 mod testing;
 pub mod url;
@@ -24,6 +27,7 @@ pub static STAGES: &[&StageSpec] = &[
     &gopher_repetition::SPEC,
     &gopher_quality::SPEC,
     &c4_quality::SPEC,
+    &c4_paragraph::SPEC,
     &fineweb_quality::SPEC,
     &keywords::SPEC,
 ];
