@@ -194,14 +194,20 @@ impl Nearest {
         }
     }
 
+    /// The pages with their texts; every table is read once.
     fn fetch(&self, tables: &[PathBuf], corpus: usize, stage: &str) -> Result<Vec<Sample>> {
-        let mut samples = Vec::new();
-        for candidate in &self.0 {
-            let rows = RowTable::open(&tables[candidate.table])?.rows_at(&[candidate.row])?;
-            let in_corpus = candidate.table < corpus;
-            samples.extend(rows.iter().map(|row| sample(row, candidate, in_corpus, stage)));
+        let mut places: Vec<usize> = (0..self.0.len()).collect();
+        places.sort_by_key(|&place| (self.0[place].table, self.0[place].row));
+        let mut samples = Vec::with_capacity(places.len());
+        for group in places.chunk_by(|&a, &b| self.0[a].table == self.0[b].table) {
+            let table = self.0[group[0]].table;
+            let numbers: Vec<u64> = group.iter().map(|&place| self.0[place].row).collect();
+            for (place, row) in group.iter().zip(RowTable::open(&tables[table])?.rows_at(&numbers)?) {
+                samples.push((*place, sample(&row, &self.0[*place], table < corpus, stage)));
+            }
         }
-        Ok(samples)
+        samples.sort_by_key(|(place, _)| *place);
+        Ok(samples.into_iter().map(|(_, sample)| sample).collect())
     }
 }
 

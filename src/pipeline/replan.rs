@@ -3,6 +3,8 @@
 //! The plan's stages become a tree again, `--set` and the schema work on it as on a pipeline file, and every
 //! change that stored scores cannot follow is a mistake at the argument that makes it.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value as Json;
 
 use super::config::{FilterOptions, Mode, Rejects};
@@ -10,6 +12,7 @@ use super::diagnostic::{Diagnostic, Place, render};
 use super::load::Loader;
 use super::node::{Key, Node, Value};
 use super::overrides;
+use super::per_language::{self, LanguageOptions};
 use super::plan::Plan;
 use super::registry::Section;
 use crate::error::{Error, Result};
@@ -27,10 +30,20 @@ pub struct Refilter {
     pub now: FilterOptions,
     /// Its new options.
     pub options: Json,
+    /// The same for languages that have their own.
+    pub per_language: LanguageOptions,
     /// Options that differ from the plan's: name, old value, new value.
     pub changes: Vec<(String, Json, Json)>,
     /// The filter with its new options, where they differ; else what the run stored holds.
     pub stage: Option<Box<dyn DocStage>>,
+}
+
+impl Refilter {
+    /// The options for documents in that language.
+    #[must_use]
+    pub fn options_for(&self, language: Option<&str>) -> &Json {
+        language.and_then(|language| self.per_language.get(language)).unwrap_or(&self.options)
+    }
 }
 
 /// The filters of a plan after `overrides` of the form `stages.NAME.OPTION=value`.
@@ -65,7 +78,17 @@ fn collect(plan: &Plan, arguments: &[String], loader: &mut Loader) -> Vec<Refilt
         .iter()
         .filter_map(|planned| Some((planned, entries.iter().find(|entry| entry.id == planned.id)?)))
     {
-        let changes = changes(&planned.options, &entry.json);
+        let general = differences(&planned.options, &entry.json);
+        let mut changes = general.clone();
+        let languages: BTreeSet<&String> =
+            planned.per_language.keys().chain(entry.per_language.keys()).collect();
+        for language in languages {
+            let before = planned.per_language.get(language).unwrap_or(&planned.options);
+            let now = entry.per_language.get(language).unwrap_or(&entry.json);
+            for change in differences(before, now).into_iter().filter(|change| !general.contains(change)) {
+                changes.push((format!("per_language.{language}.{}", change.0), change.1, change.2));
+            }
+        }
         let place_of = |option: &str| {
             let node = entry.options.and_then(|options| options.at(option));
             node.map_or_else(|| entry.place.clone(), |node| node.place.clone())
@@ -91,7 +114,12 @@ fn collect(plan: &Plan, arguments: &[String], loader: &mut Loader) -> Vec<Refilt
         }
         let mut stage = None;
         if !changes.is_empty() {
-            match (entry.spec.build)(entry.json.clone(), &mut BuildContext::default()) {
+            match per_language::build(
+                entry.spec,
+                &entry.json,
+                &entry.per_language,
+                &mut BuildContext::default(),
+            ) {
                 Ok(Built::Doc(built)) => stage = Some(built),
                 Ok(_) => {}
                 Err(errors) => {
@@ -101,7 +129,8 @@ fn collect(plan: &Plan, arguments: &[String], loader: &mut Loader) -> Vec<Refilt
         }
         if let Some(stage) = &stage {
             let deciding = stage.deciding_options();
-            for (option, ..) in changes.iter().filter(|(option, ..)| !deciding.contains(&option.as_str())) {
+            let decides = |option: &str| deciding.contains(&option.rsplit('.').next().unwrap_or(option));
+            for (option, ..) in changes.iter().filter(|(option, ..)| !decides(option)) {
                 let message = if deciding.is_empty() {
                     format!("`{}` cannot be decided again from stored scores", planned.id)
                 } else {
@@ -125,6 +154,7 @@ fn collect(plan: &Plan, arguments: &[String], loader: &mut Loader) -> Vec<Refilt
             before,
             now,
             options: entry.json.clone(),
+            per_language: entry.per_language.clone(),
             changes,
             stage,
         });
@@ -146,6 +176,17 @@ fn tree(plan: &Plan) -> Node {
             && let Ok(Json::Object(more)) = serde_json::to_value(filter)
         {
             map.extend(more);
+        }
+        // What a language has of its own is what differs from the general options.
+        let own = stage.per_language.iter().map(|(language, all)| {
+            let own = differences(&stage.options, all).into_iter().map(|(option, _, own)| (option, own));
+            (language.clone(), Json::Object(own.collect()))
+        });
+        let own: serde_json::Map<String, Json> = own.collect();
+        if let Json::Object(map) = &mut options
+            && !own.is_empty()
+        {
+            map.insert(per_language::KEY.to_owned(), Json::Object(own));
         }
         let mut item = serde_json::Map::new();
         item.insert(stage.stage.clone(), options);
@@ -177,7 +218,7 @@ fn node(json: &Json, place: &Place) -> Node {
 }
 
 /// Top-level options whose values differ, with both values.
-fn changes(before: &Json, now: &Json) -> Vec<(String, Json, Json)> {
+fn differences(before: &Json, now: &Json) -> Vec<(String, Json, Json)> {
     let empty = serde_json::Map::new();
     let (before, now) = (before.as_object().unwrap_or(&empty), now.as_object().unwrap_or(&empty));
     let mut names: Vec<&String> = before.keys().collect();
@@ -213,7 +254,7 @@ mod tests {
     fn numbers_are_the_same_however_they_are_written() {
         let before = json!({"a": 50, "b": [1, {"c": 2.0}], "d": null, "gone": 1});
         let now = json!({"a": 50.0, "b": [1.0, {"c": 2}], "d": 3, "new": "x"});
-        let found: Vec<String> = changes(&before, &now).into_iter().map(|(name, ..)| name).collect();
+        let found: Vec<String> = differences(&before, &now).into_iter().map(|(name, ..)| name).collect();
         assert_eq!(found, ["d", "gone", "new"]);
     }
 

@@ -41,7 +41,9 @@ pub fn decide(run: &Path, plan: &Plan, filters: &[Refilter]) -> Result<Redecided
             Ok(tally)
         })
         .collect::<Result<_>>()?;
-    tallies.iter().for_each(|tally| add(&mut redecided, tally));
+    for tally in &tallies {
+        add(&mut redecided, tally);
+    }
     count_lost(run, filters, &mut redecided)?;
     Ok(redecided)
 }
@@ -105,7 +107,7 @@ fn verdicts_of(
                 let stored = stored_verdict(filter, &doc, path)?;
                 let failed = stored.is_some();
                 let verdict = match &filter.stage {
-                    Some(_) => redecide(filter, &doc)?,
+                    Some(_) => redecide(filter, &doc, stored)?,
                     None => stored,
                 };
                 count.failed_before += u64::from(failed);
@@ -142,16 +144,25 @@ fn stored_verdict(filter: &Refilter, doc: &Document, path: &Path) -> Result<Opti
     }
 }
 
-/// The verdict of the new options.
-fn redecide(filter: &Refilter, doc: &Document) -> Result<Option<Reason>> {
+/// The verdict of the new options; `stored` is that of the run.
+fn redecide(filter: &Refilter, doc: &Document, stored: Option<Reason>) -> Result<Option<Reason>> {
     match filter.stage.as_ref().and_then(|stage| stage.redecide(doc, &filter.id)) {
         Some(Outcome::Drop(reason)) => Ok(Some(reason)),
         Some(Outcome::Keep | Outcome::Changed) => Ok(None),
+        // What was never measured, or failed another check than one of a score (an empty page, a word that bans
+        // it), was decided without the options that may differ.
+        None if decided_without_scores(filter, doc, stored.as_ref()) => Ok(stored),
         None => Err(Error::User(format!(
             "`{}` cannot decide again about document `{}` from what the run stored of it\n = hint: leave its options as they were, or run the pipeline again",
             filter.id, doc.id
         ))),
     }
+}
+
+fn decided_without_scores(filter: &Refilter, doc: &Document, stored: Option<&Reason>) -> bool {
+    let measured = doc.scores.iter().any(|(name, _)| rows::is_of(name, &filter.id));
+    let of_limit = |reason: &Reason| filter.spec.limits.iter().any(|limit| limit.reason == reason.name);
+    !measured || stored.is_some_and(|reason| !of_limit(reason))
 }
 
 /// Counts the documents that a filter with changed options dropped in the run and would let pass now.
@@ -166,11 +177,9 @@ fn count_lost(run: &Path, filters: &[Refilter], redecided: &mut Redecided) -> Re
             &path,
             |stage| place(stage).is_some(),
             |stage, doc| {
-                if let Some(place) = place(stage)
-                    && redecide(&filters[place], doc)?.is_none()
-                {
-                    redecided.stages[place].lost += 1;
-                }
+                let Some(place) = place(stage) else { return Ok(()) };
+                let stored = stored_verdict(&filters[place], doc, &path)?;
+                redecided.stages[place].lost += u64::from(redecide(&filters[place], doc, stored)?.is_none());
                 Ok(())
             },
         )?;

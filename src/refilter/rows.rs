@@ -163,7 +163,8 @@ fn value(array: &ArrayRef, row: usize, kind: FieldType) -> Option<Value> {
     }
 }
 
-/// Calls `take` with every document of a table of rejects that one of the stages dropped, and that stage.
+/// Calls `take` with every document of a table of rejects that a wanted stage dropped (with that as its
+/// only verdict), and that stage.
 pub(super) fn each_reject(
     path: &Path,
     wanted: impl Fn(&str) -> bool,
@@ -171,12 +172,14 @@ pub(super) fn each_reject(
 ) -> Result<()> {
     let own = ["id", "url", "source", "language", "language_score"];
     let mut names = own.to_vec();
-    names.extend(["stage", "scores"]);
+    names.extend(["stage", "reason", "scores"]);
     for batch in RowTable::open(path)?.scan(&names)? {
         let (_, batch) = batch?;
-        let (stages, scores) = (texts(&batch, "stage", path)?, texts(&batch, "scores", path)?);
+        let (stages, reasons) = (texts(&batch, "stage", path)?, texts(&batch, "reason", path)?);
+        let scores = texts(&batch, "scores", path)?;
         for row in (0..batch.num_rows()).filter(|&row| wanted(stages.value(row))) {
             let mut doc = blank();
+            doc.verdicts.push((stages.value(row).to_owned(), reasons.value(row).to_owned()));
             for name in own {
                 if let Some(array) = batch.column_by_name(name) {
                     set_own(&mut doc, name, array, row);

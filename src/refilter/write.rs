@@ -162,7 +162,7 @@ fn count_scores(doc: &Document, filter: &Refilter, stats: &mut StageStats) {
         let full = format!("{}.{}", filter.id, spec.name);
         let Some((_, value)) = doc.scores.iter().find(|(name, _)| *name == full) else { continue };
         stats.histograms.entry(full).or_insert_with(|| Histogram::new(spec.min, spec.max)).add(*value);
-        for (limit, bound) in filter.spec.limits_in(&filter.options) {
+        for (limit, bound) in filter.spec.limits_in(filter.options_for(doc.language.as_deref())) {
             if limit.score == spec.name {
                 let beyond = stats.beyond.entry(limit.option.to_owned()).or_default();
                 *beyond += u64::from(limit.fails.fails(*value, bound));
@@ -176,7 +176,7 @@ fn with_value(reason: &Reason, doc: &Document, filter: &Refilter) -> Reason {
     if filter.stage.is_some() {
         return reason.clone();
     }
-    let limits = filter.spec.limits_in(&filter.options);
+    let limits = filter.spec.limits_in(filter.options_for(doc.language.as_deref()));
     let found =
         limits.into_iter().filter(|(limit, _)| limit.reason == reason.name).find_map(|(limit, bound)| {
             let full = format!("{}.{}", filter.id, limit.score);

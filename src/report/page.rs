@@ -5,6 +5,7 @@
 
 mod corpus;
 mod rates;
+mod redecided;
 mod stages;
 mod tokens;
 
@@ -34,7 +35,8 @@ pub(super) fn render(report: &Report) -> String {
         ),
     );
     tiles(&mut html, report);
-    let sections: [(&str, &str, String); 10] = [
+    let sections: [(&str, &str, String); 11] = [
+        ("redecided", "What other limits change", redecided::redecided(report)),
         ("funnel", "From crawl to corpus", funnel(report)),
         ("reasons", "Why documents were dropped", reasons(report)),
         ("stages", "Stage by stage", stages::stages(report)),

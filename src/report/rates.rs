@@ -1,8 +1,8 @@
 //! Where a stage is harder on some languages or sources than on the others, so that a bias shows.
 //!
 //! A group's removal rate is held against that of all other documents of the same stage. It is named where
-//! the two differ by more than chance explains (two-proportion z-test, |z| of 3 or more; groups of fewer
-//! than 20 documents tell nothing), the largest difference first. That a rate differs does not say that it is
+//! the two differ by more than chance explains (two-proportion z-test, |z| of 3 or more; a group tells nothing
+//! with fewer than 20 documents, or where fewer than 5 went and fewer than 5 were to be expected), the largest difference first. That a rate differs does not say that it is
 //! wrong: a source may be worse.
 
 use std::collections::BTreeMap;
@@ -13,6 +13,8 @@ use crate::stage::Flow;
 
 /// Documents below which a group is not judged.
 const MIN_DOCS: u64 = 20;
+/// Dropped documents, found or expected, below which a group is not judged: the test is for no fewer.
+const MIN_DROPPED: f64 = 5.0;
 /// Least |z| of a difference.
 const MIN_Z: f64 = 3.0;
 /// Differences that are named.
@@ -66,6 +68,9 @@ fn differs(group: Flow, others: Flow) -> bool {
         docs_in: group.docs_in + others.docs_in,
         docs_dropped: group.docs_dropped + others.docs_dropped,
     };
+    if (group.docs_dropped as f64).max(rate(all) * group.docs_in as f64) < MIN_DROPPED {
+        return false;
+    }
     let spread = rate(all) * (1.0 - rate(all)) * (1.0 / group.docs_in as f64 + 1.0 / others.docs_in as f64);
     (rate(group) - rate(others)).abs() >= MIN_Z * spread.sqrt() && spread > 0.0
 }
@@ -112,8 +117,10 @@ mod tests {
     fn only_differences_beyond_chance_are_named() {
         let languages = flows(&[("ar", 50, 40), ("de", 400, 40), ("en", 4000, 420), ("xx", 5, 5)]);
         let even = flows(&[("a", 100, 10), ("b", 1000, 103)]);
+        // Two of three removed copies in one language: no more than a pair.
+        let few = flows(&[("de", 38, 2), ("en", 381, 1)]);
         let none = flows(&[("a", 100, 0), ("b", 100, 0)]);
-        let found = uneven([("q", &languages, &even), ("r", &none, &none)].into_iter());
+        let found = uneven([("q", &languages, &even), ("r", &none, &few)].into_iter());
         let names: Vec<&str> = found.iter().map(|uneven| uneven.name.as_str()).collect();
         // German is judged against all others, Arabic among them: 10 % of 400 is not far from 11.5 %.
         assert_eq!(names, ["ar", "en"]);

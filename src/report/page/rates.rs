@@ -67,16 +67,17 @@ fn matrix(report: &Report, kind: &str, flows: impl Fn(&Stage) -> &Flows) -> Stri
     }
     let dropping: Vec<&&Stage> =
         stages.iter().filter(|stage| flows(stage).values().any(|flow| flow.docs_dropped > 0)).collect();
-    let marks: Vec<String> = dropping
-        .iter()
-        .map(|stage| {
-            if stage.mode == "annotate" {
-                format!("#{} (marked)", stage.name)
-            } else {
-                format!("#{}", stage.name)
-            }
-        })
-        .collect();
+    let marks: Vec<String> =
+        dropping
+            .iter()
+            .map(|stage| {
+                if stage.mode == "annotate" {
+                    format!("#{}*", stage.name)
+                } else {
+                    format!("#{}", stage.name)
+                }
+            })
+            .collect();
     let mut headings = vec![kind, "#documents", "#gone at the end"];
     headings.extend(marks.iter().map(String::as_str));
     let mut table = TableHtml::new(&headings);
@@ -113,5 +114,10 @@ fn matrix(report: &Report, kind: &str, flows: impl Fn(&Stage) -> &Flows) -> Stri
     } else {
         String::new()
     };
-    table.finish() + &more
+    let marked = if dropping.iter().any(|stage| stage.mode == "annotate") {
+        "<p class=\"soft\">* only marked (annotate), not gone</p>"
+    } else {
+        ""
+    };
+    table.finish() + &more + marked
 }
