@@ -21,6 +21,7 @@
 //! | [`pipeline`] | YAML to a checked plan; the generated reference | the stage rooms' `STAGES` tables, tokens' configs | run anything |
 //! | [`engine`] | runs passes of tasks; memory, progress, resume | stage, `stages/write`, io | name a stage |
 //! | [`report`] | report.json, report.html, the final table | stage, document, io, error | decide anything |
+//! | [`refilter`] | decides again from the scores that a run stored | pipeline, report, engine, `stages/write`, io | read texts to decide |
 //! | [`job`] | puts a plan's passes together and runs them | all of the above | print |
 //! | [`cli`] | one file per command | anything | be imported |
 
@@ -32,6 +33,7 @@ pub mod io;
 pub mod job;
 pub mod models;
 pub mod pipeline;
+pub mod refilter;
 pub mod report;
 pub mod stage;
 pub mod stages;

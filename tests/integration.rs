@@ -7,6 +7,8 @@ mod bad_pipelines;
 mod crawl;
 #[path = "suite/generated.rs"]
 mod generated;
+#[path = "suite/modes.rs"]
+mod modes;
 #[path = "suite/recipes.rs"]
 mod recipes;
 #[path = "suite/resume.rs"]
