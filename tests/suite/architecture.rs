@@ -30,6 +30,7 @@ const RULES: &[(&str, &[&str])] = &[
             "stages/rewrite",
             "stages/dedup",
             "stages/write",
+            "text",
             "tokens",
         ],
     ),
