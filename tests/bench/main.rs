@@ -4,6 +4,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark reports")]
 
+mod boilerplate;
 mod data;
 mod dedup;
 mod extraction;
@@ -15,6 +16,7 @@ mod tokens;
 
 /// Name, what is measured, how to run it.
 const BENCHMARKS: &[(&str, &str, fn())] = &[
+    ("boilerplate", "what the rules take out of real pages, text per CPU second", boilerplate::run),
     ("dedup", "signatures and exact hashes", dedup::run),
     ("extraction", "main text: score on the shared sets, HTML per CPU second", extraction::run),
     ("filters", "the statistical filters, alone and chained", filters::run),
