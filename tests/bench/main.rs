@@ -10,6 +10,7 @@ mod dedup;
 mod extraction;
 mod filters;
 mod job;
+mod keywords;
 mod language;
 mod pii;
 mod tokens;
@@ -22,6 +23,7 @@ const BENCHMARKS: &[(&str, &str, fn())] = &[
     ("filters", "the statistical filters, alone and chained", filters::run),
     ("job", "WARC to token shards, HTML per CPU second, peak memory", job::run),
     ("fasttext-predict", "what a fastText model says to every line of a file", language::run),
+    ("keywords", "speed and occurrences for given lists and pages", keywords::run),
     ("language", "language identification, keyword and address lists", language::run),
     ("url-reasons", "what `url` says to every address of a file", language::run),
     ("pii", "personal data: score on the shared sets, text per CPU second", pii::run),

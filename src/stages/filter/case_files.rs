@@ -1,7 +1,7 @@
 //! Test helper: runs the cases of `fixtures/stages/<stage>/cases.jsonl`, one JSON object a line.
 //!
 //! `name`; `text`, `url` and `language` of the document; `options` of the stage; `expect`: `reason` (absent: the
-//! page is kept), `value`, `limit`, `detail`, `language`, `scores`, each checked where it is present, or `errors`:
+//! page is kept), `text` (what is left, where it is changed), `value`, `limit`, `detail`, `language`, `scores`, each checked where it is present, or `errors`:
 //! `[key, message, hint]` of every mistake in the options.
 
 use serde_json::Value;
@@ -74,13 +74,20 @@ fn check_case(spec: &StageSpec, case: &Value) -> Result<(), String> {
     let outcome = stage.process(&mut doc, &mut context(spec));
     let reason = match outcome {
         Outcome::Keep => None,
-        Outcome::Changed => return Err("a filter changed the text".to_owned()),
+        Outcome::Changed => {
+            same("text", &expect["text"], &Value::from(doc.text.clone()))?;
+            None
+        }
         Outcome::Drop(reason) => Some(reason),
     };
     if let Some(errors) = expect.get("errors") {
         return Err(format!("the options should be refused: {errors}"));
     }
     check_reason(spec, expect, reason.as_ref())?;
+    if expect.get("text").is_none_or(|_| reason.is_some()) && doc.text != case["text"].as_str().unwrap_or("")
+    {
+        return Err(format!("the text was changed to `{}`", doc.text));
+    }
     if let Some(language) = expect.get("language") {
         same("language", language, &Value::from(doc.language.clone()))?;
     }

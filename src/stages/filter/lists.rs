@@ -27,7 +27,9 @@ pub(super) fn in_folder(key: &str, path: &str, name: &str) -> Result<String, Opt
     };
     match entries.iter().find(is_list).and_then(|entry| entry.path.to_str()) {
         Some(list) => Ok(list.to_owned()),
-        None => Err(OptionError::new(key, format!("the folder `{path}` holds no file `{name}` or `{packed}`"))),
+        None => {
+            Err(OptionError::new(key, format!("the folder `{path}` holds no file `{name}` or `{packed}`")))
+        }
     }
 }
 

@@ -31,8 +31,8 @@ use serde::Deserialize;
 
 use crate::document::{Document, Outcome, Reason};
 use crate::stage::{
-    BuildContext, Built, Context, DocStage, Kind, Limit, OptionError, ScoreSpec, Side, StageSpec, parse_options,
-    schema_of,
+    BuildContext, Built, Context, DocStage, Kind, Limit, OptionError, ScoreSpec, Side, StageSpec,
+    parse_options, schema_of,
 };
 use path::Prefixes;
 use sets::{Collector, HashSet64, Substrings, WordSet};
@@ -210,12 +210,8 @@ fn build(options: serde_json::Value, cx: &mut BuildContext) -> Result<Built, Vec
     let opted_out = all.hosts("opt_out_lists", &config.opt_out_lists, "opt_outs", &config.opt_outs);
     let domains = all.hosts("domain_lists", &config.domain_lists, "domains", &config.domains);
     let urls = all.urls("url_lists", &config.url_lists, "urls", &config.urls);
-    let path_prefixes = all.prefixes(
-        "path_prefix_lists",
-        &config.path_prefix_lists,
-        "path_prefixes",
-        &config.path_prefixes,
-    );
+    let path_prefixes =
+        all.prefixes("path_prefix_lists", &config.path_prefix_lists, "path_prefixes", &config.path_prefixes);
     let banned_words =
         all.words("banned_word_lists", &config.banned_word_lists, "banned_words", &config.banned_words);
     let banned_path_words = all.words(

@@ -15,8 +15,8 @@ use serde::Deserialize;
 
 use crate::document::{Document, Outcome, Reason};
 use crate::stage::{
-    BuildContext, Built, Context, DocStage, Kind, Limit, OptionError, ScoreSpec, Side, StageSpec, parse_options,
-    schema_of,
+    BuildContext, Built, Context, DocStage, Kind, Limit, OptionError, ScoreSpec, Side, StageSpec,
+    parse_options, schema_of,
 };
 
 mod find;
@@ -39,15 +39,30 @@ pub static SPEC: StageSpec = StageSpec {
     ],
     scores: &[
         ScoreSpec { name: "lines_removed", doc: "lines that went whole", min: 0.0, max: 40.0 },
-        ScoreSpec { name: "matches", doc: "pieces inside lines that went or were replaced", min: 0.0, max: 40.0 },
+        ScoreSpec {
+            name: "matches",
+            doc: "pieces inside lines that went or were replaced",
+            min: 0.0,
+            max: 40.0,
+        },
         ScoreSpec {
             name: "removed_ratio",
             doc: "characters that went / characters of the text, white space left out",
             min: 0.0,
             max: 1.0,
         },
-        ScoreSpec { name: "left_chars", doc: "characters left, white space left out", min: 0.0, max: 20000.0 },
-        ScoreSpec { name: "markup", doc: "times that a rule of the group `markup` fired", min: 0.0, max: 40.0 },
+        ScoreSpec {
+            name: "left_chars",
+            doc: "characters left, white space left out",
+            min: 0.0,
+            max: 20000.0,
+        },
+        ScoreSpec {
+            name: "markup",
+            doc: "times that a rule of the group `markup` fired",
+            min: 0.0,
+            max: 40.0,
+        },
         ScoreSpec { name: "navigation", doc: "the same for `navigation`", min: 0.0, max: 40.0 },
         ScoreSpec { name: "notices", doc: "the same for `notices`", min: 0.0, max: 40.0 },
         ScoreSpec { name: "links", doc: "the same for `links`", min: 0.0, max: 40.0 },
@@ -61,7 +76,12 @@ pub static SPEC: StageSpec = StageSpec {
             option: "max_removed_ratio",
             fails: Side::Above,
         },
-        Limit { reason: "too_little_left", score: "left_chars", option: "min_left_chars", fails: Side::Below },
+        Limit {
+            reason: "too_little_left",
+            score: "left_chars",
+            option: "min_left_chars",
+            fails: Side::Below,
+        },
     ],
     schema: schema_of::<Config>,
     build,
@@ -137,7 +157,8 @@ impl Boilerplate {
         }
         for (place, name) in config.disable.iter().enumerate() {
             if !all.iter().any(|rule| rule.name == *name) {
-                let error = OptionError::new(format!("disable.{place}"), format!("there is no rule `{name}`"));
+                let error =
+                    OptionError::new(format!("disable.{place}"), format!("there is no rule `{name}`"));
                 errors.push(match nearest(name, &all) {
                     Some(near) => error.hint(format!("did you mean `{near}`?")),
                     None => error,
@@ -152,7 +173,11 @@ impl Boilerplate {
             return Err(vec![OptionError::new("disable", "no rule is left")]);
         }
         let finder = Finder::new(all).map_err(|what| vec![OptionError::new("", what)])?;
-        Ok(Self { finder, max_removed_ratio: config.max_removed_ratio, min_left_chars: config.min_left_chars })
+        Ok(Self {
+            finder,
+            max_removed_ratio: config.max_removed_ratio,
+            min_left_chars: config.min_left_chars,
+        })
     }
 
     /// Everything that the rules take out of a text in this language, in the order in which they do, and what is left.
@@ -229,7 +254,9 @@ fn failing_examples(rule: &Rule) -> Vec<String> {
     let goes = rule.keeps.iter().filter(|text| changes(text)).map(|text| (text, "changes", "keeps"));
     stays
         .chain(goes)
-        .map(|(text, does, list)| format!("rule `{}`: it {does} its example `{text}` under `{list}`", rule.name))
+        .map(|(text, does, list)| {
+            format!("rule `{}`: it {does} its example `{text}` under `{list}`", rule.name)
+        })
         .collect()
 }
 

@@ -23,10 +23,10 @@ pub(super) struct Finder {
     /// Expressions for lines, with the rule of each.
     expressions: RegexSet,
     expression_rules: Vec<usize>,
-    /// Longest line in bytes that any of the above could want.
-    max_whole_bytes: usize,
-    max_inside_bytes: usize,
-    max_expression_bytes: usize,
+    /// Longest line in characters that any of the above could want.
+    max_whole_chars: usize,
+    max_inside_chars: usize,
+    max_expression_chars: usize,
 }
 
 /// What the rules did to a text.
@@ -65,23 +65,22 @@ impl Finder {
         let mut whole: HashMap<String, Vec<usize>> = HashMap::new();
         let (mut phrases, mut phrase_rules) = (Vec::new(), Vec::new());
         let (mut expressions, mut expression_rules) = (Vec::new(), Vec::new());
-        let (mut max_whole_bytes, mut max_inside_bytes, mut max_expression_bytes) = (0, 0, 0);
+        let (mut max_whole_chars, mut max_inside_chars, mut max_expression_chars) = (0, 0, 0);
         for (place, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.kind != Kind::Match) {
-            let max_bytes = rule.max_chars.saturating_mul(4);
             for phrase in &rule.phrases {
                 if rule.at == Place::Whole {
                     whole.entry(phrase.clone()).or_default().push(place);
-                    max_whole_bytes = max_whole_bytes.max(max_bytes);
+                    max_whole_chars = max_whole_chars.max(rule.max_chars);
                 } else {
                     phrases.push(phrase);
                     phrase_rules.push(place);
-                    max_inside_bytes = max_inside_bytes.max(max_bytes);
+                    max_inside_chars = max_inside_chars.max(rule.max_chars);
                 }
             }
             if let Some(regex) = &rule.regex {
                 expressions.push(regex.as_str());
                 expression_rules.push(place);
-                max_expression_bytes = max_expression_bytes.max(max_bytes);
+                max_expression_chars = max_expression_chars.max(rule.max_chars);
             }
         }
         let inside = if phrases.is_empty() {
@@ -105,9 +104,9 @@ impl Finder {
             inside,
             expressions,
             expression_rules,
-            max_whole_bytes,
-            max_inside_bytes,
-            max_expression_bytes,
+            max_whole_chars,
+            max_inside_chars,
+            max_expression_chars,
         })
     }
 
@@ -116,7 +115,12 @@ impl Finder {
     }
 
     /// Works on a text; `log` hears of every piece that goes.
-    pub(super) fn apply(&self, text: &str, language: Option<&str>, log: &mut dyn FnMut(usize, &str)) -> Found {
+    pub(super) fn apply(
+        &self,
+        text: &str,
+        language: Option<&str>,
+        log: &mut dyn FnMut(usize, &str),
+    ) -> Found {
         let mut found = Found { by_rule: vec![0; self.rules.len()], ..Found::default() };
         let mut page = Page { text, language, lower: None, allowed: vec![None; self.rules.len()] };
         for (place, rule) in self.rules.iter().enumerate().filter(|(_, rule)| rule.kind == Kind::Match) {
@@ -142,7 +146,8 @@ impl Finder {
             let line = now.get(start..end).unwrap_or_default();
             let hit = self.judge(line, &mut folded, |place, rule| {
                 page.allows(place, rule)
-                    && (rule.kind != Kind::Tail || tail_lines(rule, now.get(end..).unwrap_or_default()).is_some())
+                    && (rule.kind != Kind::Tail
+                        || tail_lines(rule, now.get(end..).unwrap_or_default()).is_some())
             });
             if let Some(place) = hit {
                 let rule = &self.rules[place];
@@ -165,6 +170,22 @@ impl Finder {
             found.text = Some(cut::apply(now, &edits));
         }
         found
+    }
+
+    /// A line of several whole phrases between `|`, `·` or `•` (`Share | Print`): the rule of the first.
+    fn menu(&self, line: &str, folded: &mut String) -> Option<usize> {
+        let mut first = None;
+        for piece in line.split(['|', '·', '•']) {
+            fold(piece, true, folded);
+            if folded.is_empty() {
+                continue;
+            }
+            let mut rules = self.whole.get(folded.as_str())?.iter();
+            let rule = rules
+                .find(|&&place| self.rules[place].kind == Kind::Line && self.rules[place].with.is_empty())?;
+            first.get_or_insert(*rule);
+        }
+        first
     }
 
     /// The first rule of the file that wants this line and may have it.
@@ -191,13 +212,18 @@ impl Finder {
                 first = Some(place);
             }
         };
-        if line.len() <= self.max_whole_bytes.max(self.max_inside_bytes) {
+        if fits(line, self.max_whole_chars.max(self.max_inside_chars)) {
+            if line.contains(['|', '·', '•'])
+                && let Some(place) = self.menu(line, folded)
+            {
+                offer(place, "");
+            }
             fold(line, true, folded);
             for &place in self.whole.get(folded.as_str()).into_iter().flatten() {
                 offer(place, folded);
             }
             if let Some((automaton, rules)) = &self.inside
-                && line.len() <= self.max_inside_bytes
+                && fits(line, self.max_inside_chars)
             {
                 for hit in automaton.find_overlapping_iter(folded.as_str()) {
                     let place = rules[hit.pattern().as_usize()];
@@ -210,13 +236,18 @@ impl Finder {
                 }
             }
         }
-        if line.len() <= self.max_expression_bytes {
+        if fits(line, self.max_expression_chars) {
             for hit in &self.expressions.matches(line) {
                 offer(self.expression_rules[hit], "");
             }
         }
         first
     }
+}
+
+/// Whether a line has at most so many characters; most need no counting.
+fn fits(line: &str, max_chars: usize) -> bool {
+    line.len() <= max_chars || (line.len() / 4 <= max_chars && line.chars().count() <= max_chars)
 }
 
 /// How many lines with text there are behind a tail's first, if all of them are few and short enough.
@@ -228,7 +259,8 @@ fn tail_lines(rule: &Rule, rest: &str) -> Option<usize> {
         let Some(line) = pieces.next() else { return Some(lines) };
         let line = line.trim();
         lines += usize::from(!line.is_empty());
-        let is_long = line.len() > rule.max_line_chars_after && line.chars().count() > rule.max_line_chars_after;
+        let is_long =
+            line.len() > rule.max_line_chars_after && line.chars().count() > rule.max_line_chars_after;
         if is_long || lines > rule.max_lines_after {
             return None;
         }

@@ -157,7 +157,8 @@ pub(super) fn read(text: &str) -> Result<Vec<Rule>, Vec<String>> {
     struct File {
         rules: Vec<serde_json::Value>,
     }
-    let file: File = serde_json::from_str(text).map_err(|error| vec![format!("no file of rules: {error}")])?;
+    let file: File =
+        serde_json::from_str(text).map_err(|error| vec![format!("no file of rules: {error}")])?;
     let (mut rules, mut errors) = (Vec::<Rule>::new(), Vec::new());
     if file.rules.is_empty() {
         errors.push("it holds no rules".to_owned());
@@ -197,7 +198,11 @@ fn checked(raw: Raw) -> Result<Rule, String> {
     only_for(!is_match && raw.replace.is_some(), "replace", "`kind: match`")?;
     only_for(!is_match && raw.decode_entities, "decode_entities", "`kind: match`")?;
     let tail_limits = raw.max_lines_after.is_some() || raw.max_line_chars_after.is_some();
-    only_for(raw.kind != Kind::Tail && tail_limits, "max_lines_after`/`max_line_chars_after", "`kind: tail`")?;
+    only_for(
+        raw.kind != Kind::Tail && tail_limits,
+        "max_lines_after`/`max_line_chars_after",
+        "`kind: tail`",
+    )?;
     if raw.replace.is_some() && raw.decode_entities {
         return Err("`replace` and `decode_entities` exclude each other".to_owned());
     }
@@ -213,7 +218,8 @@ fn checked(raw: Raw) -> Result<Rule, String> {
     let mut languages = Vec::new();
     for language in &raw.languages {
         let code = langcodes::normalise(language);
-        languages.push(code.ok_or_else(|| format!("`languages`: `{language}` is no language code"))?.into_owned());
+        languages
+            .push(code.ok_or_else(|| format!("`languages`: `{language}` is no language code"))?.into_owned());
     }
     if raw.removes.is_empty() || raw.keeps.is_empty() {
         return Err("`removes` and `keeps` must each hold an example".to_owned());

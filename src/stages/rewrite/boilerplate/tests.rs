@@ -1,5 +1,7 @@
 //! Tests of `boilerplate`: every rule's examples, the case file, mistakes in files of rules, odd texts.
 
+use std::sync::OnceLock;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -40,54 +42,82 @@ fn no_rule_touches_the_prose_of_another() {
 
 #[test]
 fn cases() {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/stages/boilerplate/cases.jsonl");
+    let path =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/stages/boilerplate/cases.jsonl");
     let cases = String::from_utf8(crate::io::read_side_file(&path).unwrap()).unwrap();
     let mut reasons = std::collections::BTreeSet::new();
+    let mut failures = Vec::new();
     for line in cases.lines() {
         let case: Value = serde_json::from_str(line).unwrap();
-        let name = case["name"].as_str().unwrap();
-        let expect = &case["expect"];
-        let options = case.get("options").cloned().unwrap_or_else(|| json!({}));
-        let stage = match stage(options) {
-            Ok(stage) => stage,
-            Err(errors) => {
-                let found: Vec<Value> =
-                    errors.iter().map(|error| json!([error.key, error.message, error.hint])).collect();
-                assert_eq!(Value::from(found), expect["errors"], "{name}");
-                continue;
-            }
-        };
-        assert!(expect.get("errors").is_none(), "{name}: the options should be refused");
-        let text = case["text"].as_str().unwrap();
-        let mut doc = document(text);
-        doc.language = case["language"].as_str().map(str::to_owned);
-        let outcome = stage.process(&mut doc, &mut context());
-        let again = stage.redecide(&doc, SPEC.name).unwrap();
-        match &outcome {
-            Outcome::Drop(reason) => {
-                assert_eq!(json!(reason.name), expect["reason"], "{name}: {:?}", doc.scores);
-                assert_eq!(doc.text, text, "{name}: a dropped text stays as it was");
-                if let Some(detail) = expect.get("detail") {
-                    assert_eq!(&json!(reason.detail), detail, "{name}");
-                }
-                let stored = Reason { detail: None, ..reason.clone() };
-                assert_eq!(again, Outcome::Drop(stored), "{name}");
-                reasons.insert(reason.name);
-            }
-            other => {
-                assert_eq!(expect.get("reason"), None, "{name}: {:?}", doc.scores);
-                assert_eq!(json!(doc.text), expect["text"], "{name}");
-                assert_eq!(*other == Outcome::Changed, doc.text != text, "{name}");
-                assert_eq!(again, *other, "{name}");
-            }
-        }
-        for (score, value) in expect["scores"].as_object().into_iter().flatten() {
-            let full = format!("boilerplate.{score}");
-            let found = doc.scores.iter().find(|(name, _)| *name == full).map(|(_, value)| *value).unwrap();
-            assert!((found - value.as_f64().unwrap()).abs() < 1e-4, "{name}: {score} is {found}");
+        match check_case(&case) {
+            Ok(reason) => reasons.extend(reason),
+            Err(what) => failures.push(format!("{}: {what}", case["name"])),
         }
     }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
     assert_eq!(reasons.len(), SPEC.reasons.len(), "a case for each reason");
+}
+
+/// The reason for which the case's page is dropped, or what is wrong.
+fn check_case(case: &Value) -> Result<Option<&'static str>, String> {
+    let expect = &case["expect"];
+    let same = |what: &str, found: &Value, wanted: &Value| {
+        if found == wanted { Ok(()) } else { Err(format!("{what}: {found} for {wanted}")) }
+    };
+    let options = case.get("options").cloned().unwrap_or_else(|| json!({}));
+    let stage = match stage(options) {
+        Ok(stage) => stage,
+        Err(errors) => return same_errors(&errors, &expect["errors"]).map(|()| None),
+    };
+    if let Some(errors) = expect.get("errors") {
+        return Err(format!("the options should be refused: {errors}"));
+    }
+    let text = case["text"].as_str().unwrap();
+    let mut doc = document(text);
+    doc.language = case["language"].as_str().map(str::to_owned);
+    let outcome = stage.process(&mut doc, &mut context());
+    for (score, value) in expect["scores"].as_object().into_iter().flatten() {
+        let full = format!("boilerplate.{score}");
+        let found = doc.scores.iter().find(|(name, _)| *name == full).map(|(_, value)| *value).unwrap();
+        if (found - value.as_f64().unwrap()).abs() > 1e-4 {
+            return Err(format!("{score} is {found}"));
+        }
+    }
+    let again = stage.redecide(&doc, SPEC.name).unwrap();
+    let (outcome, reason) = match outcome {
+        Outcome::Drop(reason) => {
+            same("reason", &json!(reason.name), &expect["reason"])?;
+            same("the text of a dropped page", &json!(doc.text), &json!(text))?;
+            if let Some(detail) = expect.get("detail") {
+                same("detail", &json!(reason.detail), detail)?;
+            }
+            let name = reason.name;
+            (Outcome::Drop(Reason { detail: None, ..reason }), Some(name))
+        }
+        other => {
+            same("reason", &Value::Null, &expect["reason"])?;
+            same("text", &json!(doc.text), &expect["text"])?;
+            same("changed", &json!(other == Outcome::Changed), &json!(doc.text != text))?;
+            (other, None)
+        }
+    };
+    if again == outcome { Ok(reason) } else { Err(format!("decided again: {again:?} for {outcome:?}")) }
+}
+
+/// `...` at the end of a message stands for anything.
+fn same_errors(errors: &[OptionError], wanted: &Value) -> Result<(), String> {
+    let wanted = wanted.as_array().ok_or_else(|| format!("{errors:?}"))?;
+    let fits = |error: &OptionError, wanted: &Value| {
+        let message = wanted[1].as_str().unwrap();
+        let same = match message.strip_suffix("...") {
+            Some(start) => error.message.starts_with(start),
+            None => error.message == message,
+        };
+        same && error.key == wanted[0].as_str().unwrap() && error.hint.as_deref() == wanted[2].as_str()
+    };
+    let all =
+        errors.len() == wanted.len() && errors.iter().zip(wanted).all(|(error, wanted)| fits(error, wanted));
+    if all { Ok(()) } else { Err(format!("{errors:#?}")) }
 }
 
 #[test]
@@ -102,7 +132,8 @@ fn doing_it_twice_changes_nothing_more() {
 #[test]
 fn odd_texts_take_linear_time() {
     let stage = stage(json!({})).unwrap();
-    let times = |piece: &str, count: usize| piece.repeat(if cfg!(debug_assertions) { count / 10 } else { count });
+    let times =
+        |piece: &str, count: usize| piece.repeat(if cfg!(debug_assertions) { count / 10 } else { count });
     for text in [
         times("\n", 2_000_000),
         times("<a ", 500_000),
@@ -143,10 +174,10 @@ proptest! {
         ),
     ) {
         let text = pieces.concat();
-        let stage = stage(json!({})).unwrap();
+        static STAGE: OnceLock<Boilerplate> = OnceLock::new();
+        let stage = STAGE.get_or_init(|| stage(json!({})).unwrap());
         let mut doc = document(&text);
         let outcome = stage.process(&mut doc, &mut context());
-        prop_assert_eq!(outcome == Outcome::Changed, doc.text != text || outcome == Outcome::Changed);
         prop_assert!(outcome == Outcome::Changed || doc.text == text);
     }
 }
