@@ -13,6 +13,12 @@ pub struct Entry {
     pub is_dir: bool,
 }
 
+/// Whether there is a folder (or a link to one) at this path.
+#[must_use]
+pub fn is_dir(path: impl AsRef<Path>) -> bool {
+    path.as_ref().is_dir()
+}
+
 /// What lies in a folder, sorted by path; nothing where it is absent.
 ///
 /// # Errors

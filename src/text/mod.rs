@@ -3,6 +3,7 @@
 mod affixes;
 pub mod charset;
 pub mod charsets;
+pub mod cut;
 mod exceptions;
 pub mod features;
 pub mod langcodes;

@@ -4,12 +4,14 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark reports")]
 
+mod boilerplate;
 mod data;
 mod dedup;
 mod extraction;
 mod extremes;
 mod filters;
 mod job;
+mod keywords;
 mod language;
 mod language_levels;
 mod pii;
@@ -17,12 +19,14 @@ mod tokens;
 
 /// Name, what is measured, how to run it.
 const BENCHMARKS: &[(&str, &str, fn())] = &[
+    ("boilerplate", "what the rules take out of real pages, text per CPU second", boilerplate::run),
     ("dedup", "signatures and exact hashes", dedup::run),
     ("extraction", "main text: score on the shared sets, HTML per CPU second", extraction::run),
     ("extremes", "every filter on one line of 50 MB, ten million line feeds: linear time", extremes::run),
     ("filters", "the statistical filters, alone and chained", filters::run),
     ("job", "WARC to token shards, HTML per CPU second, peak memory", job::run),
     ("fasttext-predict", "what a fastText model says to every line of a file", language::run),
+    ("keywords", "speed and occurrences for given lists and pages", keywords::run),
     ("language", "language identification, keyword and address lists", language::run),
     ("url-reasons", "what `url` says to every address of a file", language::run),
     ("pii", "personal data: score on the shared sets, text per CPU second", pii::run),

@@ -7,12 +7,31 @@ use std::io::{BufRead, BufReader, Read};
 
 use flate2::bufread::MultiGzDecoder;
 
+use crate::io::folders;
 use crate::stage::{BuildContext, OptionError};
 
 /// Most that one list may hold once decompressed: a gzip bomb costs bounded time, and entries are hashed or
 /// built into an automaton line by line.
 const MAX_LIST_BYTES: u64 = 4 << 30;
 const MAX_LINE_BYTES: u64 = 1 << 20;
+
+/// The path of a list; of a folder (a category of the UT1 collection) that of the file `name` or `name.gz` in it.
+pub(super) fn in_folder(key: &str, path: &str, name: &str) -> Result<String, OptionError> {
+    if !folders::is_dir(path) {
+        return Ok(path.to_owned());
+    }
+    let entries = folders::entries(path).map_err(|error| OptionError::new(key, error.to_string()))?;
+    let packed = format!("{name}.gz");
+    let is_list = |entry: &&folders::Entry| {
+        !entry.is_dir && entry.path.file_name().is_some_and(|file| file == name || file == packed.as_str())
+    };
+    match entries.iter().find(is_list).and_then(|entry| entry.path.to_str()) {
+        Some(list) => Ok(list.to_owned()),
+        None => {
+            Err(OptionError::new(key, format!("the folder `{path}` holds no file `{name}` or `{packed}`")))
+        }
+    }
+}
 
 /// Hands every entry of a list to `entry`, in file order; what it refuses is reported with the line.
 pub(super) fn read(

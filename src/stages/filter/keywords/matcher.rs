@@ -1,16 +1,21 @@
-//! All entries of a list as one automaton, and the borders of words.
+//! All entries of a list, and their occurrences in a text.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
-use unicode_general_category::{GeneralCategory, get_general_category};
 
-use super::Match;
+use super::fold::{fold, is_unspaced, unfold};
+use super::index::{Index, is_inside};
+use super::{Match, SearchIn};
 
 /// Up to this many bytes of entries a full transition table is built (faster, some hundred bytes per
 /// byte of entry), above it a compact one.
 const MAX_TABLE_BYTES: usize = 64 << 10;
+
+/// Texts are searched by blocks of lines of at least so many bytes, which bounds the list of occurrences.
+const BLOCK_BYTES: usize = 256 << 10;
 
 /// Distinct entries, folded like the text.
 #[derive(Clone)]
@@ -33,19 +38,27 @@ impl Entries {
     }
 
     pub(super) fn without(mut self, excluded: &Self) -> Self {
-        self.words.retain(|word| !excluded.words.contains(word));
+        self.words.retain(|word| !word.is_empty() && !excluded.words.contains(word));
         self
     }
 }
 
 /// Finds entries in texts.
 pub(super) struct Matcher {
-    automaton: AhoCorasick,
     words: Vec<String>,
+    /// Length of each in characters.
+    chars: Vec<u64>,
+    /// Entries that need borders and start like a word.
+    index: Index,
+    /// All others, with the number of each.
+    automaton: Option<(AhoCorasick, Vec<usize>)>,
+    /// Whether no entry of the automaton is in an ASCII text.
+    automaton_is_foreign: bool,
     /// Whether the entry needs borders.
     whole: Vec<bool>,
     /// Whether letters of scripts without spaces are borders.
     unspaced_is_border: bool,
+    search_in: SearchIn,
     case_sensitive: bool,
 }
 
@@ -57,14 +70,27 @@ pub(super) struct Found<'m> {
     pub(super) ratio: f64,
     /// The entry that ends first.
     pub(super) first: Option<&'m str>,
+    /// Where they are in the folded text.
+    ranges: Vec<Range<usize>>,
+}
+
+struct Hit {
+    start: usize,
+    end: usize,
+    entry: usize,
 }
 
 impl Matcher {
     /// Fails where the entries are too many for an automaton.
-    pub(super) fn new(entries: Entries, kind: Match, case_sensitive: bool) -> Result<Self, String> {
+    pub(super) fn new(
+        entries: Entries,
+        kind: Match,
+        search_in: SearchIn,
+        case_sensitive: bool,
+    ) -> Result<Self, String> {
         let words: Vec<String> = entries.words.into_iter().collect();
-        let bytes: usize = words.iter().map(String::len).sum();
-        let whole = words
+        let unspaced_is_border = kind == Match::Auto;
+        let whole: Vec<bool> = words
             .iter()
             .map(|word| match kind {
                 Match::WholeWord => true,
@@ -72,34 +98,76 @@ impl Matcher {
                 Match::Auto => !word.chars().any(is_unspaced),
             })
             .collect();
-        let automaton = AhoCorasick::builder()
-            .match_kind(MatchKind::Standard)
-            .kind(Some(if bytes <= MAX_TABLE_BYTES {
-                AhoCorasickKind::DFA
-            } else {
-                AhoCorasickKind::ContiguousNFA
-            }))
-            .build(&words)
-            .map_err(|error| format!("too many keywords: {error}"))?;
-        Ok(Self { automaton, words, whole, unspaced_is_border: kind == Match::Auto, case_sensitive })
+        let indexed = |number: &usize| whole[*number] && Index::takes(&words[*number], unspaced_is_border);
+        let (inside, outside): (Vec<usize>, Vec<usize>) = (0..words.len()).partition(indexed);
+        let index =
+            Index::new(inside.iter().map(|&number| (number, words[number].as_str())), unspaced_is_border);
+        let automaton = if outside.is_empty() {
+            None
+        } else {
+            let bytes: usize = outside.iter().map(|&number| words[number].len()).sum();
+            let automaton = AhoCorasick::builder()
+                .match_kind(MatchKind::Standard)
+                .kind(Some(if bytes <= MAX_TABLE_BYTES {
+                    AhoCorasickKind::DFA
+                } else {
+                    AhoCorasickKind::ContiguousNFA
+                }))
+                .build(outside.iter().map(|&number| &words[number]))
+                .map_err(|error| format!("too many keywords: {error}"))?;
+            Some((automaton, outside))
+        };
+        let automaton_is_foreign =
+            automaton.as_ref().is_some_and(|(_, numbers)| numbers.iter().all(|&n| !words[n].is_ascii()));
+        let chars = words.iter().map(|word| word.chars().count() as u64).collect();
+        Ok(Self {
+            words,
+            chars,
+            index,
+            automaton,
+            automaton_is_foreign,
+            whole,
+            unspaced_is_border,
+            search_in,
+            case_sensitive,
+        })
     }
 
-    /// Counts the largest number of occurrences that do not overlap.
-    pub(super) fn search(&self, text: &str) -> Found<'_> {
+    /// The largest number of occurrences that do not overlap; with `places`, where they are.
+    pub(super) fn search(&self, text: &str, places: bool) -> Found<'_> {
         let text = fold(text, self.case_sensitive);
-        let mut found = Found { count: 0, ratio: 0.0, first: None };
-        let (mut free, mut chars) = (0, 0);
-        // Occurrences come by their end, of those with one end the longest first: taking each that does
-        // not overlap the last one taken gives the largest number.
-        for hit in self.automaton.find_overlapping_iter(text.as_ref()) {
-            let entry = hit.pattern().as_usize();
-            if hit.start() < free || (self.whole[entry] && !self.has_borders(&text, hit.start(), hit.end())) {
-                continue;
+        let mut found = Found { count: 0, ratio: 0.0, first: None, ranges: Vec::new() };
+        let (mut chars, mut base) = (0, 0);
+        let mut hits = Vec::new();
+        // Entries hold no line end, so the text can be searched by blocks of lines.
+        while base < text.len() {
+            let rest = text.get(base..).unwrap_or_default();
+            let end = rest.as_bytes().get(BLOCK_BYTES..).and_then(|tail| memchr::memchr(b'\n', tail));
+            let block = end.and_then(|end| rest.get(..BLOCK_BYTES + end)).unwrap_or(rest);
+            hits.clear();
+            self.hits(block, &mut hits);
+            if self.search_in == SearchIn::Addresses && !hits.is_empty() {
+                retain_inside(&mut hits, &addresses(block));
             }
-            found.count += 1;
-            found.first = found.first.or(Some(&self.words[entry]));
-            chars += self.words[entry].chars().count();
-            free = hit.end();
+            // Of occurrences by their end, of those with one end the longest first, taking each that does not
+            // overlap the last one taken gives the largest number.
+            if !hits.is_sorted_by_key(|hit| (hit.end, hit.start)) {
+                hits.sort_unstable_by_key(|hit| (hit.end, hit.start));
+            }
+            let mut free = 0;
+            for &Hit { start, end, entry } in &hits {
+                if start < free {
+                    continue;
+                }
+                found.count += 1;
+                found.first = found.first.or(Some(&self.words[entry]));
+                if places {
+                    found.ranges.push(base + start..base + end);
+                }
+                chars += self.chars[entry];
+                free = end;
+            }
+            base += block.len();
         }
         if chars > 0 {
             found.ratio = chars as f64 / text.chars().count() as f64;
@@ -107,80 +175,71 @@ impl Matcher {
         found
     }
 
+    /// The occurrences as ranges of the text that was searched.
+    pub(super) fn ranges(&self, text: &str, found: &Found<'_>) -> Vec<Range<usize>> {
+        unfold(text, self.case_sensitive, &found.ranges)
+    }
+
+    fn hits(&self, text: &str, hits: &mut Vec<Hit>) {
+        if !self.index.is_empty() {
+            self.index.search(&self.words, text, |entry, start, end| hits.push(Hit { start, end, entry }));
+        }
+        let Some((automaton, numbers)) = &self.automaton else { return };
+        if self.automaton_is_foreign && text.is_ascii() {
+            return;
+        }
+        // Of occurrences with one end the longest comes first, so the last one that was taken bounds the next: of
+        // a run of overlapping ones only those are kept that could be chosen.
+        let mut last_start = None;
+        for hit in automaton.find_overlapping_iter(text) {
+            let entry = numbers[hit.pattern().as_usize()];
+            let (start, end) = (hit.start(), hit.end());
+            if self.whole[entry] && !self.has_borders(text, start, end) {
+                continue;
+            }
+            // One that starts no later than an earlier one that ended before it is never the better choice.
+            if last_start.is_some_and(|last| start <= last) {
+                continue;
+            }
+            last_start = Some(start);
+            hits.push(Hit { start, end, entry });
+        }
+    }
+
     fn has_borders(&self, text: &str, start: usize, end: usize) -> bool {
-        let is_border = |c: char| !is_word_char(c) || (self.unspaced_is_border && is_unspaced(c));
+        let is_border = |c: char| !is_inside(c, self.unspaced_is_border);
         let before = text.get(..start).and_then(|head| head.chars().next_back());
         let after = text.get(end..).and_then(|tail| tail.chars().next());
         before.is_none_or(is_border) && after.is_none_or(is_border)
     }
 }
 
-/// Letters, marks, digits and `_`.
-fn is_word_char(c: char) -> bool {
-    use GeneralCategory as Category;
-    if c.is_ascii() {
-        return c.is_ascii_alphanumeric() || c == '_';
+/// Web addresses in a folded text: from `http://`, `https://` or a leading `www.` to white space, a quotation mark or a
+/// bracket.
+fn addresses(text: &str) -> Vec<Range<usize>> {
+    let ends =
+        |c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"' | '(' | ')' | '[' | ']' | '{' | '}');
+    let mut found = Vec::new();
+    let mut at = 0;
+    for piece in text.split(ends) {
+        let lower = if piece.is_ascii() && piece.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            Cow::Owned(piece.to_ascii_lowercase())
+        } else {
+            Cow::Borrowed(piece)
+        };
+        let scheme = lower.find("http://").into_iter().chain(lower.find("https://")).min();
+        if let Some(start) = scheme.or_else(|| lower.starts_with("www.").then_some(0)) {
+            found.push(at + start..at + piece.len());
+        }
+        at += piece.len();
+        at += text.get(at..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
     }
-    matches!(
-        get_general_category(c),
-        Category::UppercaseLetter
-            | Category::LowercaseLetter
-            | Category::TitlecaseLetter
-            | Category::ModifierLetter
-            | Category::OtherLetter
-            | Category::NonspacingMark
-            | Category::SpacingMark
-            | Category::EnclosingMark
-            | Category::DecimalNumber
-            | Category::LetterNumber
-            | Category::OtherNumber
-    )
+    found
 }
 
-/// Letters of scripts that are written without spaces between words.
-fn is_unspaced(c: char) -> bool {
-    matches!(u32::from(c),
-        0x0E00..=0x0EFF // Thai, Lao
-        | 0x0F00..=0x109F // Tibetan, Burmese
-        | 0x1780..=0x17FF // Khmer
-        | 0x1950..=0x19FF | 0x1A20..=0x1AAF // Tai Le, New Tai Lue, Tai Tham
-        | 0x2E80..=0x2FDF | 0x3005..=0x3007 // Han radicals and marks
-        | 0x3040..=0x312F | 0x31A0..=0x31BF | 0x31F0..=0x31FF // kana, Bopomofo
-        | 0x3400..=0x4DBF | 0x4E00..=0x9FFF | 0xF900..=0xFAFF // Han
-        | 0xA9E0..=0xA9FF | 0xAA60..=0xAA7F // Burmese extensions
-        | 0xFF66..=0xFF9F | 0x1AFF0..=0x1B16F // half-width and further kana
-        | 0x20000..=0x3FFFF) // Han
-}
-
-/// The text in small letters, character by character, with one sigma.
-fn fold(text: &str, case_sensitive: bool) -> Cow<'_, str> {
-    if case_sensitive {
-        return Cow::Borrowed(text);
-    }
-    if text.is_ascii() {
-        return Cow::Owned(text.to_ascii_lowercase());
-    }
-    let mut folded = String::with_capacity(text.len());
-    let mut rest = text;
-    while !rest.is_empty() {
-        let ascii = rest.bytes().position(|byte| !byte.is_ascii()).unwrap_or(rest.len());
-        let (head, tail) = rest.split_at(ascii);
-        let start = folded.len();
-        folded.push_str(head);
-        if let Some(added) = folded.get_mut(start..) {
-            added.make_ascii_lowercase();
-        }
-        let other = tail.bytes().position(|byte| byte.is_ascii()).unwrap_or(tail.len());
-        let (head, tail) = tail.split_at(other);
-        for c in head.chars() {
-            match c {
-                'ς' => folded.push('σ'),
-                // Kana, Han and their neighbours have no case: no look-up for them.
-                '\u{3000}'..='\u{9fff}' => folded.push(c),
-                c => folded.extend(c.to_lowercase()),
-            }
-        }
-        rest = tail;
-    }
-    Cow::Owned(folded)
+fn retain_inside(hits: &mut Vec<Hit>, pieces: &[Range<usize>]) {
+    hits.retain(|hit| {
+        let next = pieces.partition_point(|piece| piece.end < hit.end);
+        pieces.get(next).is_some_and(|piece| piece.start <= hit.start && hit.end <= piece.end)
+    });
 }

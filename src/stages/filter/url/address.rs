@@ -44,8 +44,8 @@ pub(super) fn host_entry(entry: &str) -> Result<Cow<'_, str>, String> {
 }
 
 /// A line of an address list: as it is where it has a scheme, else in the form of [`without_scheme`].
-pub(super) fn url_entry(entry: &str) -> Cow<'_, str> {
-    Cow::Borrowed(if entry.contains("://") { entry } else { without_scheme(entry) })
+pub(super) fn url_entry(entry: &str) -> &str {
+    if entry.contains("://") { entry } else { without_scheme(entry) }
 }
 
 /// An address without scheme, leading `www.` and final slash.

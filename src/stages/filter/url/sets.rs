@@ -1,11 +1,12 @@
 //! The lists of this stage in memory, and how they are read.
 
-use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
 
 use aho_corasick::AhoCorasick;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::path::{self, Prefixes};
+use super::{SubstringText, address, domains};
 use crate::stage::{BuildContext, OptionError};
 use crate::stages::filter::lists;
 
@@ -69,15 +70,29 @@ fn letters_and_digits(text: &str) -> String {
     text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
 }
 
-/// Strings that are found anywhere in the letters and digits of an address.
+impl SubstringText {
+    /// What of an address, or of an entry, is compared.
+    fn of(self, text: &str) -> String {
+        match self {
+            Self::LettersAndDigits => letters_and_digits(text),
+            Self::NoDashesOrDots => {
+                text.chars().filter(|c| !matches!(c, '-' | '.')).map(|c| c.to_ascii_lowercase()).collect()
+            }
+            Self::Address => text.to_ascii_lowercase(),
+        }
+    }
+}
+
+/// Strings that are found anywhere in an address.
 pub(super) struct Substrings {
     automaton: AhoCorasick,
     strings: Vec<String>,
+    text: SubstringText,
 }
 
 impl Substrings {
     /// `None` without strings.
-    pub(super) fn new(strings: WordSet) -> Result<Option<Self>, String> {
+    pub(super) fn new(strings: WordSet, text: SubstringText) -> Result<Option<Self>, String> {
         if strings.words.is_empty() {
             return Ok(None);
         }
@@ -85,11 +100,11 @@ impl Substrings {
         let strings: Vec<String> = strings.words.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
         let automaton =
             AhoCorasick::new(&strings).map_err(|error| format!("too many banned substrings: {error}"))?;
-        Ok(Some(Self { automaton, strings }))
+        Ok(Some(Self { automaton, strings, text }))
     }
 
     pub(super) fn first_in(&self, url: &str) -> Option<&str> {
-        let found = self.automaton.find(&letters_and_digits(url))?;
+        let found = self.automaton.find(&self.text.of(url))?;
         self.strings.get(found.pattern().as_usize()).map(String::as_str)
     }
 }
@@ -115,21 +130,55 @@ impl<'c> Collector<'c> {
         self.errors
     }
 
-    /// Entries as hashes of their normal form.
-    pub(super) fn hashes(
+    /// Whole addresses; for a folder the file `urls` in it.
+    pub(super) fn urls(
         &mut self,
         lists_key: &str,
         paths: &[String],
         entries_key: &str,
         entries: &[String],
-        normal: impl Fn(&str) -> Result<Cow<'_, str>, String>,
     ) -> HashSet64 {
         let mut hashes = Vec::new();
-        self.each(lists_key, paths, entries_key, entries, |entry| {
-            hashes.push(xxh3_64(normal(entry)?.as_bytes()));
+        let paths = self.inside(lists_key, paths, "urls");
+        self.each(lists_key, &paths, entries_key, entries, |entry| {
+            hashes.push(xxh3_64(address::url_entry(entry).as_bytes()));
             Ok(())
         });
         HashSet64::new(hashes)
+    }
+
+    /// Names of domain lists, in any of their formats; for a folder the file `domains` in it.
+    pub(super) fn hosts(
+        &mut self,
+        lists_key: &str,
+        paths: &[String],
+        entries_key: &str,
+        entries: &[String],
+    ) -> HashSet64 {
+        let mut hashes = Vec::new();
+        let paths = self.inside(lists_key, paths, "domains");
+        self.each(lists_key, &paths, entries_key, entries, |line| {
+            domains::names(line, |name| hashes.push(xxh3_64(name.as_bytes())))
+        });
+        HashSet64::new(hashes)
+    }
+
+    /// Beginnings of paths.
+    pub(super) fn prefixes(
+        &mut self,
+        lists_key: &str,
+        paths: &[String],
+        entries_key: &str,
+        entries: &[String],
+    ) -> Prefixes {
+        let (mut hashes, mut max_segments) = (Vec::new(), 0);
+        self.each(lists_key, paths, entries_key, entries, |line| {
+            let (entry, segments) = path::entry(line)?;
+            hashes.push(xxh3_64(entry.as_bytes()));
+            max_segments = max_segments.max(segments);
+            Ok(())
+        });
+        Prefixes::new(HashSet64::new(hashes), max_segments)
     }
 
     /// Entries as words, without what is no ASCII letter or digit.
@@ -140,16 +189,47 @@ impl<'c> Collector<'c> {
         entries_key: &str,
         entries: &[String],
     ) -> WordSet {
+        self.strings(lists_key, paths, entries_key, entries, SubstringText::LettersAndDigits)
+    }
+
+    /// Entries as strings, in the form in which they are compared.
+    pub(super) fn strings(
+        &mut self,
+        lists_key: &str,
+        paths: &[String],
+        entries_key: &str,
+        entries: &[String],
+        text: SubstringText,
+    ) -> WordSet {
         let mut words = HashSet::new();
         self.each(lists_key, paths, entries_key, entries, |entry| {
-            let word = letters_and_digits(entry);
+            let word = text.of(entry);
             if word.is_empty() {
-                return Err(format!("`{entry}` holds no ASCII letter or digit"));
+                let what = match text {
+                    SubstringText::LettersAndDigits => "no ASCII letter or digit",
+                    SubstringText::NoDashesOrDots | SubstringText::Address => "nothing to look for",
+                };
+                return Err(format!("`{entry}` holds {what}"));
             }
             words.insert(word);
             Ok(())
         });
         WordSet { words }
+    }
+
+    /// The paths, each folder replaced by the list of that name in it (plain or `.gz`).
+    pub(super) fn inside(&mut self, lists_key: &str, paths: &[String], file: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        for (place, path) in paths.iter().enumerate() {
+            match lists::in_folder(&format!("{lists_key}.{place}"), path, file) {
+                Ok(path) => found.push(path),
+                Err(error) => {
+                    self.given = true;
+                    self.errors.push(error);
+                }
+            }
+        }
+        found
     }
 
     fn each(
