@@ -16,6 +16,7 @@ mod rules;
 mod stop_words;
 #[cfg(test)]
 mod testing;
+pub mod text_ratios;
 pub mod url;
 
 use crate::stage::StageSpec;
@@ -29,5 +30,6 @@ pub static STAGES: &[&StageSpec] = &[
     &c4_quality::SPEC,
     &c4_paragraph::SPEC,
     &fineweb_quality::SPEC,
+    &text_ratios::SPEC,
     &keywords::SPEC,
 ];
