@@ -5,9 +5,9 @@
 //! again in the same call must do it itself. All buffers are used again for the next text.
 
 use super::char_counts::CharCounts;
-use super::char_grams::CharGrams;
 use super::line_index::{Line, LineIndex};
 use super::repetition::{Counter, Duplicates, Grams};
+use super::runs::Runs;
 use super::terms::Terms;
 use super::word_shapes::WordShapes;
 use super::words::{Splitter, Word};
@@ -45,7 +45,7 @@ pub struct Features {
     counter: Counter,
     paragraphs: Option<Duplicates>,
     grams: Option<Grams>,
-    char_grams: CharGrams,
+    runs: Runs,
     char_repetition: Option<(usize, f64)>,
     known: Known,
     /// For a stage that builds a new text: take it, swap it with the document's, put the old one back.
@@ -79,7 +79,7 @@ impl Features {
         self.splitter.trim();
         self.counter.trim();
         self.terms.trim();
-        self.char_grams.trim();
+        self.runs.trim();
         self.lines.trim(MAX_KEPT_WORDS);
         for words in [&mut self.words, &mut self.piece_words] {
             if words.capacity() > MAX_KEPT_WORDS {
@@ -204,15 +204,27 @@ impl Features {
         *self.grams.get_or_insert_with(|| counter.grams(text, words))
     }
 
-    /// Share of the text's frequent runs of `n` characters, see [`super::char_grams`].
+    /// Share of the text's frequent runs of `n` characters, see [`super::runs`].
     pub fn char_repetition(&mut self, text: &str, n: usize) -> f64 {
         if let Some((_, found)) = self.char_repetition.filter(|&(known, _)| known == n) {
             return found;
         }
         let chars = self.chars(text);
-        let found = self.char_grams.repetition(text, chars, n);
+        let found = self.runs.of_chars(text, chars, n);
         self.char_repetition = Some((n, found));
         found
+    }
+
+    /// Places where a run of `n` (2 to 10) words starts that occurs more than once.
+    pub fn repeated_words(&mut self, text: &str, n: usize) -> u64 {
+        self.count_words(text);
+        match (&self.grams, n.checked_sub(2)) {
+            // Counting n-grams of all lengths finds it too, so where that was done it is not done again.
+            (Some(Grams { repeated_places, .. }), Some(place)) if place < repeated_places.len() => {
+                repeated_places[place]
+            }
+            _ => self.runs.of_words(text, &self.words, n),
+        }
     }
 
     /// The words of another text than the document's.

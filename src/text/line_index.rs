@@ -126,8 +126,11 @@ fn index(place: usize) -> u32 {
 /// Whether `\r`, `\v`, `\f`, U+001C to U+001E, U+0085, U+2028 or U+2029 occurs.
 fn has_other_line_ends(bytes: &[u8]) -> bool {
     let single = |byte: u8| matches!(byte, 0x0B..=0x0D | 0x1C..=0x1E);
+    let (blocks, rest) = bytes.as_chunks::<64>();
     // Without early return inside a block, so that it is done with vector instructions.
-    if bytes.chunks(64).any(|block| block.iter().fold(false, |found, &byte| found | single(byte))) {
+    let in_block =
+        |block: &[u8; 64]| block.iter().fold(0_u8, |found, &byte| found | u8::from(single(byte))) != 0;
+    if blocks.iter().any(in_block) || rest.iter().any(|&byte| single(byte)) {
         return true;
     }
     let starts = memchr::memchr2_iter(0xC2, 0xE2, bytes);

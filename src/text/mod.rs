@@ -2,7 +2,6 @@
 
 mod affixes;
 pub mod char_counts;
-pub mod char_grams;
 pub mod charset;
 pub mod charsets;
 mod exceptions;
@@ -11,6 +10,7 @@ pub mod langcodes;
 pub mod line_index;
 pub mod lines;
 pub mod repetition;
+pub mod runs;
 pub mod sentences;
 pub mod simplify;
 mod spaceless;

@@ -17,6 +17,9 @@ const COMMAS: [char; 7] = ['，', '、', '،', '﹐', '､', '՝', '߸'];
 /// Wide forms of brackets, and mathematical ones.
 const WIDE_BRACKETS: [char; 8] = ['⟨', '⟩', '（', '）', '［', '］', '｛', '｝'];
 
+/// Length of all boilerplate strings together up to which their automaton is a full table.
+const MAX_DFA_BYTES: usize = 4096;
+
 /// The values, NaN for what is not wanted.
 pub(super) struct Values<'w> {
     wanted: &'w [bool; MEASURES],
@@ -71,7 +74,7 @@ pub(super) fn measure(settings: &Settings, text: &str, cx: &mut Context) -> [f64
     if values.wants(&[M::WordRepetitionRatio]) {
         let n = settings.repeated_words;
         let places = (cx.features.word_counts(text).words + 1).saturating_sub(n as u64);
-        let repeated = cx.features.grams(text).repeated_places[n - 2];
+        let repeated = cx.features.repeated_words(text, n);
         values.set(M::WordRepetitionRatio, ratio(repeated, places));
     }
     values.values
@@ -209,7 +212,10 @@ impl Settings {
 /// The automaton for boilerplate; `lorem ipsum` is its first pattern.
 pub(super) fn boilerplate_automaton(strings: &[String]) -> Result<AhoCorasick, aho_corasick::BuildError> {
     let patterns = std::iter::once("lorem ipsum").chain(strings.iter().map(String::as_str));
-    AhoCorasick::builder().ascii_case_insensitive(true).build(patterns)
+    let bytes: usize = strings.iter().map(String::len).sum();
+    // Faster, but too large for long lists.
+    let kind = (bytes <= MAX_DFA_BYTES).then_some(aho_corasick::AhoCorasickKind::DFA);
+    AhoCorasick::builder().ascii_case_insensitive(true).kind(kind).build(patterns)
 }
 
 /// Share of paragraphs that hold one of the strings, 1 where the text is a dummy.
