@@ -20,24 +20,33 @@ const BASE: u64 = 0x9E37_79B9_7F4A_7C15;
 /// Multiplier that spreads it.
 const SPREAD: u64 = 0xD6E8_FEB8_6659_FD93;
 
-/// A run: part of its hash and its number in `runs` plus 1; 0 is free.
+/// A run: its hash and its number in `found` plus 1; 0 is free.
 #[derive(Debug, Clone, Copy, Default)]
 struct Slot {
-    tag: u32,
+    hash: u32,
     run: u32,
 }
 
 /// Working memory.
 #[derive(Debug, Default)]
 pub struct Runs {
+    /// Hash of the run at each place.
+    hashes: Vec<u32>,
+    /// First byte of each character, and the end of the last.
+    starts: Vec<u32>,
+    /// One bit for the hashes that were met, one for those that were met again.
+    met: Vec<(u64, u64)>,
+    /// Places whose hash was met again.
+    candidates: Vec<u32>,
     slots: Vec<Slot>,
-    /// First place and count of each different run.
-    runs: Vec<(u32, u32)>,
+    /// First place and count of each different run that may occur twice.
+    found: Vec<(u32, u32)>,
     counts: Vec<u32>,
 }
 
 impl Runs {
-    /// The share of frequent runs of `n` characters in a text of so many characters, 0 where there are fewer than `n`.
+    /// The share of frequent runs of `n` characters in a text of so many characters, 0 where there are fewer than
+    /// `n`. The time grows with `n`, which is meant to be small.
     pub(super) fn of_chars(&mut self, text: &str, chars: u64, n: usize) -> f64 {
         let length = usize::try_from(chars).unwrap_or(MAX_CHARS).min(MAX_CHARS);
         let n = n.max(1);
@@ -45,116 +54,150 @@ impl Runs {
             return 0.0;
         }
         let places = length + 1 - n;
-        self.clear(places);
-        if text.len() as u64 == chars && (8..=16).contains(&n) {
-            self.add_ascii(&text.as_bytes()[..length], n);
+        let bytes = text.as_bytes();
+        let different = if text.len() as u64 == chars {
+            self.count_bytes(places, |place| &bytes[place..place + n])
         } else {
-            self.add_chars(text, length, n);
-        }
-        self.frequent(places as u64)
+            let mut starts = std::mem::take(&mut self.starts);
+            find_starts(bytes, length, &mut starts);
+            let run = |place: usize| &bytes[starts[place] as usize..starts[place + n] as usize];
+            let different = self.count_bytes(places, run);
+            self.starts = starts;
+            different
+        };
+        self.frequent(different)
     }
 
     /// The number of places where a run of `n` words starts that occurs more than once.
     pub(super) fn of_words(&mut self, text: &str, words: &[Word], n: usize) -> u64 {
         let n = n.max(1);
-        self.clear(words.len());
-        let bytes = text.as_bytes();
         let weight = power(n);
         let mut hash = 0_u64;
+        self.hashes.clear();
         for (last, word) in words.iter().enumerate() {
             hash = hash.wrapping_mul(BASE).wrapping_add(u64::from(word.tag));
-            let Some(first) = (last + 1).checked_sub(n) else { continue };
-            let same = |other: usize| {
-                words[other..other + n].iter().zip(&words[first..=last]).all(|(other, own)| {
-                    bytes[other.start as usize..other.end as usize]
-                        == bytes[own.start as usize..own.end as usize]
-                })
-            };
-            self.add(hash, first, same);
-            hash = hash.wrapping_sub(weight.wrapping_mul(u64::from(words[first].tag)));
-        }
-        self.runs.iter().filter(|&&(_, count)| count > 1).map(|&(_, count)| u64::from(count)).sum()
-    }
-
-    fn clear(&mut self, places: usize) {
-        self.slots.clear();
-        self.slots.resize((2 * places).next_power_of_two().max(16), Slot::default());
-        self.runs.clear();
-    }
-
-    fn add_chars(&mut self, text: &str, length: usize, n: usize) {
-        let bytes = text.as_bytes();
-        let weight = power(n);
-        let mut hash = 0_u64;
-        let mut firsts = text.char_indices();
-        for (number, (place, c)) in text.char_indices().take(length).enumerate() {
-            hash = hash.wrapping_mul(BASE).wrapping_add(u64::from(c) + 1);
-            if number + 1 < n {
-                continue;
+            if let Some(first) = (last + 1).checked_sub(n) {
+                self.hashes.push(spread(hash));
+                hash = hash.wrapping_sub(weight.wrapping_mul(u64::from(words[first].tag)));
             }
-            let Some((start, first)) = firsts.next() else { break };
-            let own = &bytes[start..place + c.len_utf8()];
-            // A run of as many characters that begins with these bytes is the same run.
-            self.add(hash, start, |other| bytes[other..].starts_with(own));
-            hash = hash.wrapping_sub(weight.wrapping_mul(u64::from(first) + 1));
         }
+        let pair = |(a, b): (&Word, &Word)| a.of(text) == b.of(text);
+        self.count(|a, b| words[a..a + n].iter().zip(&words[b..b + n]).all(pair));
+        self.found.iter().filter(|&&(_, count)| count > 1).map(|&(_, count)| u64::from(count)).sum()
     }
 
-    /// The same for 8 to 16 characters of one byte each: the first and last eight bytes of a run are all of it.
-    fn add_ascii(&mut self, bytes: &[u8], n: usize) {
-        let ends = |run: &[u8]| match (run.first_chunk(), run.last_chunk()) {
-            (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
-            _ => (0, 0),
-        };
-        for (start, run) in bytes.windows(n).enumerate() {
-            let own = ends(run);
-            let hash = (own.0.wrapping_mul(BASE) ^ own.1.rotate_left(32)).wrapping_mul(BASE);
-            self.add(hash ^ hash >> 32, start, |other| ends(&bytes[other..other + n]) == own);
-        }
+    fn count_bytes<'t>(&mut self, places: usize, run: impl Fn(usize) -> &'t [u8]) -> usize {
+        self.hashes.clear();
+        self.hashes.extend((0..places).map(|place| hash_bytes(run(place))));
+        self.count(|a, b| run(a) == run(b))
     }
 
-    /// Counts one run; `same` says whether the run that starts at another place is equal.
-    #[inline]
+    /// Counts the runs whose hashes are in `hashes`; `same` says whether those at two places are equal. Returns how
+    /// many different ones there are. Most runs of a text stand alone, which a small bit field tells at
+    /// once; only the others go to the table.
     #[expect(clippy::cast_possible_truncation, reason = "texts are cut at 4 GiB before they get here")]
-    fn add(&mut self, hash: u64, start: usize, same: impl Fn(usize) -> bool) {
-        let tag = (hash.wrapping_mul(SPREAD) >> 32) as u32;
-        let mask = self.slots.len() - 1;
-        let mut place = tag as usize & mask;
-        loop {
-            let slot = self.slots[place];
-            if slot.run == 0 {
-                self.runs.push((start as u32, 1));
-                self.slots[place] = Slot { tag, run: self.runs.len() as u32 };
-                return;
-            }
-            if slot.tag == tag {
-                let (first, count) = &mut self.runs[slot.run as usize - 1];
-                if same(*first as usize) {
-                    *count += 1;
-                    return;
-                }
-            }
-            place = (place + 1) & mask;
+    fn count(&mut self, same: impl Fn(usize, usize) -> bool) -> usize {
+        let Self { hashes, met, candidates, slots, found: runs, .. } = self;
+        let bit_words = (hashes.len() / 8).next_power_of_two();
+        met.clear();
+        met.resize(bit_words, (0, 0));
+        let bit_of = |hash: u32| ((hash >> 6) as usize & (bit_words - 1), 1_u64 << (hash & 63));
+        for &hash in &*hashes {
+            let (place, bit) = bit_of(hash);
+            let (once, again) = &mut met[place];
+            *again |= *once & bit;
+            *once |= bit;
         }
+        let is_met_again = |hash: u32| {
+            let (place, bit) = bit_of(hash);
+            met[place].1 & bit != 0
+        };
+        // Every place is written, and kept if it is a candidate: no branch to guess.
+        candidates.clear();
+        candidates.resize(hashes.len() + 1, 0);
+        let mut found = 0;
+        for (place, &hash) in hashes.iter().enumerate() {
+            candidates[found] = place as u32;
+            found += usize::from(is_met_again(hash));
+        }
+        let mask = (2 * found).next_power_of_two().max(16) - 1;
+        slots.clear();
+        slots.resize(mask + 1, Slot::default());
+        runs.clear();
+        for &place in &candidates[..found] {
+            let hash = hashes[place as usize];
+            let mut at = (hash as usize ^ (hash >> 16) as usize) & mask;
+            loop {
+                let slot = slots[at];
+                if slot.run == 0 {
+                    runs.push((place, 1));
+                    slots[at] = Slot { hash, run: runs.len() as u32 };
+                    break;
+                }
+                let run = &mut runs[slot.run as usize - 1];
+                if slot.hash == hash && same(run.0 as usize, place as usize) {
+                    run.1 += 1;
+                    break;
+                }
+                at = (at + 1) & mask;
+            }
+        }
+        hashes.len() - found + runs.len()
     }
 
-    fn frequent(&mut self, places: u64) -> f64 {
+    /// Share of the places that the most frequent of so many different runs have.
+    fn frequent(&mut self, different: usize) -> f64 {
         self.counts.clear();
-        self.counts.extend(self.runs.iter().map(|&(_, count)| count).filter(|&count| count > 1));
-        let frequent = self.counts.len().min(self.runs.len().isqrt());
+        self.counts.extend(self.found.iter().map(|&(_, count)| count).filter(|&count| count > 1));
+        let frequent = self.counts.len().min(different.isqrt());
         if frequent < self.counts.len() {
             self.counts.select_nth_unstable_by(frequent, |a, b| b.cmp(a));
         }
         let covered: u64 = self.counts[..frequent].iter().map(|&count| u64::from(count)).sum();
-        covered as f64 / places as f64
+        covered as f64 / self.hashes.len() as f64
     }
 
     /// Frees what an unusually long text has left behind.
     pub(super) fn trim(&mut self) {
-        if self.slots.capacity() > MAX_KEPT_SLOTS {
+        if self.hashes.capacity() > MAX_KEPT_SLOTS {
             *self = Self::default();
         }
     }
+}
+
+/// First byte of each of the first `length` characters, and the end of the last.
+#[expect(clippy::cast_possible_truncation, reason = "2^20 characters have at most 2^22 bytes")]
+fn find_starts(bytes: &[u8], length: usize, starts: &mut Vec<u32>) {
+    starts.clear();
+    // Every place is written, and kept if it is no continuation byte: no branch to guess.
+    starts.resize(length + 1, 0);
+    let mut found = 0;
+    for (place, byte) in bytes.iter().enumerate() {
+        starts[found] = place as u32;
+        found += usize::from(byte.cast_signed() >= -64);
+        if found > length {
+            return;
+        }
+    }
+    starts[length] = bytes.len() as u32;
+}
+
+/// Hash of a few bytes, eight at a time; the last eight may overlap those before.
+#[inline]
+fn hash_bytes(run: &[u8]) -> u32 {
+    let mix = |hash: u64, eight: &[u8; 8]| (hash ^ u64::from_le_bytes(*eight)).wrapping_mul(BASE);
+    let (eights, rest) = run.as_chunks();
+    let hash = eights.iter().fold(run.len() as u64, mix);
+    spread(match run.last_chunk() {
+        Some(last) => mix(hash, last),
+        None => rest.iter().fold(hash, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(BASE)),
+    })
+}
+
+/// Spreads a hash whose lower bits know only the lower bits of what went in.
+fn spread(hash: u64) -> u32 {
+    let hash = (hash ^ hash >> 32).wrapping_mul(SPREAD);
+    (hash >> 32) as u32
 }
 
 /// Weight of the first of `n` items in the hash of a run.
@@ -182,7 +225,8 @@ mod tests {
         let mut sorted: Vec<u64> = counts.into_values().collect();
         sorted.sort_unstable_by(|a, b| b.cmp(a));
         let repeated = sorted.iter().filter(|&&count| count > 1).count();
-        let top = repeated.min((sorted.len() as f64).sqrt() as usize);
+        let top =
+            repeated.min((0..=sorted.len()).find(|root| (root + 1) * (root + 1) > sorted.len()).unwrap());
         let all: u64 = sorted.iter().sum();
         if all == 0 { 0.0 } else { sorted[..top].iter().sum::<u64>() as f64 / all as f64 }
     }

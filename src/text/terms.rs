@@ -30,8 +30,8 @@ pub struct Terms {
     /// The text in lower case, at the same byte places.
     lowered: String,
     /// The different words in the order of their first place.
-    terms: Vec<Term>,
-    /// Number of a term in `terms` plus 1; 0 is free.
+    different: Vec<Term>,
+    /// Number of a term in `different` plus 1; 0 is free.
     slots: Vec<u32>,
     /// All occurrences.
     total: u64,
@@ -41,7 +41,7 @@ impl Terms {
     /// Counts the words of a text; what was counted before is forgotten.
     pub(super) fn count(&mut self, text: &str, words: &[Word]) {
         lower_in_place(text, &mut self.lowered);
-        self.terms.clear();
+        self.different.clear();
         self.total = 0;
         let size = (words.len() * 2).next_power_of_two().max(16);
         self.slots.clear();
@@ -55,11 +55,11 @@ impl Terms {
             loop {
                 let slot = self.slots[place] as usize;
                 if slot == 0 {
-                    self.terms.push(Term { tag, count: 1, start: word.start, end: word.end });
-                    self.slots[place] = u32::try_from(self.terms.len()).unwrap_or(u32::MAX);
+                    self.different.push(Term { tag, count: 1, start: word.start, end: word.end });
+                    self.slots[place] = u32::try_from(self.different.len()).unwrap_or(u32::MAX);
                     break;
                 }
-                let term = &mut self.terms[slot - 1];
+                let term = &mut self.different[slot - 1];
                 if term.tag == tag && &bytes[term.start as usize..term.end as usize] == own {
                     term.count += 1;
                     break;
@@ -85,12 +85,12 @@ impl Terms {
     /// How many of them differ.
     #[must_use]
     pub fn different(&self) -> u64 {
-        self.terms.len() as u64
+        self.different.len() as u64
     }
 
     /// The different ones, in lower case.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Term)> {
-        self.terms.iter().map(|term| (&self.lowered[term.start as usize..term.end as usize], term))
+        self.different.iter().map(|term| (&self.lowered[term.start as usize..term.end as usize], term))
     }
 
     /// Entropy of their distribution in nats; 0 for no words.
@@ -100,7 +100,8 @@ impl Terms {
             return 0.0;
         }
         let total = self.total as f64;
-        let sum: f64 = self.terms.iter().map(|term| f64::from(term.count) * ln(u64::from(term.count))).sum();
+        let sum: f64 =
+            self.different.iter().map(|term| f64::from(term.count) * ln(u64::from(term.count))).sum();
         (ln(self.total) - sum / total).max(0.0)
     }
 }

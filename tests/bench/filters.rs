@@ -90,6 +90,10 @@ fn pass(stages: &Stages, texts: &[String], cx: &mut Context) -> (usize, Duration
 }
 
 fn measure(label: &str, stages: &Stages, texts: &[String]) {
+    // For a profile of one of them: `TAMIS_BENCH_ONLY=chain`.
+    if std::env::var("TAMIS_BENCH_ONLY").is_ok_and(|only| only != label) {
+        return;
+    }
     let mut cx = Context::default();
     let bytes: usize = texts.iter().map(String::len).sum();
     let repeats = TARGET_BYTES.div_ceil(bytes);

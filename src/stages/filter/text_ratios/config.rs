@@ -152,7 +152,7 @@ pub struct Config {
     #[schemars(length(max = 1024))]
     pub stop_words: Vec<String>,
     /// Length of the runs of `max_char_repetition_ratio` in characters. Data-Juicer: `rep_len`, 10.
-    #[schemars(range(min = 1, max = 1024))]
+    #[schemars(range(min = 1, max = 64))]
     pub repeated_chars: u64,
     /// Length of the runs of `max_word_repetition_ratio` in words. Data-Juicer: `rep_len`, 10.
     #[schemars(range(min = 2, max = 10))]
