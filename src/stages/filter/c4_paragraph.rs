@@ -15,7 +15,6 @@ use crate::stage::{
     BuildContext, Built, Context, DocStage, Kind, Limit, OptionError, ScoreSpec, StageSpec, parse_options,
     schema_of,
 };
-use crate::text::lines::chars;
 
 /// The stage as the registry knows it.
 pub static SPEC: StageSpec = StageSpec {
@@ -79,11 +78,6 @@ impl Stage {
         Self { min_line_chars: config.min_line_chars, rules: Rules::new(&SPEC, &bounds) }
     }
 
-    fn is_long(&self, line: &str) -> bool {
-        // A character has one to four bytes, so most lines need no counting.
-        line.len() as u64 >= self.min_line_chars && chars(line) as u64 >= self.min_line_chars
-    }
-
     fn decide(&self, values: &[f64]) -> Option<Outcome> {
         self.rules.verdict(values, |_, _| true)
     }
@@ -91,8 +85,12 @@ impl Stage {
 
 impl DocStage for Stage {
     fn process(&self, doc: &mut Document, cx: &mut Context) -> Outcome {
-        let long = doc.text.split('\n').filter(|line| self.is_long(line)).count();
-        let values = [long as f64];
+        let index = cx.features.lines(&doc.text);
+        let is_long = |chars: u32| u64::from(chars) >= self.min_line_chars;
+        let long = index.lines.iter().filter(|line| is_long(line.chars)).count() as u64;
+        // Empty lines are not in the list.
+        let all = index.newlines + 1;
+        let values = [if self.min_line_chars == 0 { all } else { long } as f64];
         self.rules.score(doc, cx, &values);
         self.decide(&values).expect("the value was just measured")
     }

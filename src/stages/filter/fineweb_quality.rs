@@ -15,8 +15,7 @@ use crate::stage::{
     BuildContext, Built, Context, DocStage, Kind, Limit, OptionError, ScoreSpec, StageSpec, parse_options,
     schema_of,
 };
-use crate::text::charsets::{Classes, TERMINAL, is_space};
-use crate::text::lines::chars;
+use crate::text::charsets::{Classes, TERMINAL};
 
 /// The reasons' names in datatrove.
 pub const DATATROVE_REASONS: &[(&str, &str)] = &[
@@ -155,17 +154,6 @@ impl Stage {
             Some(marks) => marks.iter().any(|mark| line.ends_with(mark.as_str())),
         }
     }
-
-    fn is_short(&self, line: &str) -> bool {
-        let limit = self.config.short_line_chars;
-        let bytes = line.len() as u64;
-        // A character has one to four bytes, so most lines need no counting.
-        bytes <= limit || (bytes / 4 <= limit && chars(line) as u64 <= limit)
-    }
-}
-
-fn text_lines(text: &str) -> impl Iterator<Item = &str> {
-    text.split('\n').filter(|line| !line.chars().all(is_space))
 }
 
 impl DocStage for Stage {
@@ -190,18 +178,18 @@ impl Stage {
     /// The values of a text, in the order of the scores; `None` where no line is left.
     fn measure(&self, text: &str, cx: &mut Context) -> Option<[f64; 4]> {
         let classes = Classes::get();
-        let (mut lines, mut punctuated, mut short) = (0_u64, 0_u64, 0_u64);
-        for line in text_lines(text) {
+        let index = cx.features.line_copies(text);
+        let (mut lines, mut punctuated, mut short, mut copied) = (0_u64, 0_u64, 0_u64, 0_u64);
+        for line in index.full_lines() {
             lines += 1;
-            punctuated += u64::from(self.ends_properly(classes, line));
-            short += u64::from(self.is_short(line));
+            punctuated += u64::from(self.ends_properly(classes, line.of(text)));
+            short += u64::from(u64::from(line.chars) <= self.config.short_line_chars);
+            copied += if line.is_copy { u64::from(line.chars) } else { 0 };
         }
         if lines == 0 {
             return None;
         }
-        let newlines = memchr::memchr_iter(b'\n', text.as_bytes()).count() as u64;
-        let copied = cx.features.duplicates(text, text_lines(text)).duplicate_chars;
-        let other_chars = cx.features.chars(text) - newlines;
+        let (newlines, other_chars) = (index.newlines, index.chars - index.newlines);
         let words = cx.features.word_counts(text).words;
         Some([
             ratio(punctuated, lines),

@@ -233,13 +233,7 @@ impl Stage {
         let hashes = memchr::memchr_iter(b'#', bytes).count();
         let ellipses =
             memchr::memmem::find_iter(bytes, "...").count() + memchr::memmem::find_iter(bytes, "…").count();
-        let (mut all_lines, mut bullet_lines, mut ellipsis_lines) = (0, 0, 0);
-        for line in lines(text) {
-            all_lines += 1;
-            bullet_lines += u64::from(strip_start(line).starts_with(['•', '-']));
-            let end = strip_end(line);
-            ellipsis_lines += u64::from(end.ends_with("...") || end.ends_with('…'));
-        }
+        let (all_lines, bullet_lines, ellipsis_lines) = count_lines(text, cx);
         [
             counts.non_symbol_words as f64,
             ratio(counts.non_symbol_chars, counts.non_symbol_words),
@@ -257,6 +251,25 @@ impl Stage {
         let has_words = values[0] > 0.0;
         self.rules.verdict(values, |limit, _| has_words || limit.score != "mean_word_chars")
     }
+}
+
+/// All lines as Python's `splitlines` has them, those with a bullet, those with an ellipsis.
+fn count_lines(text: &str, cx: &mut Context) -> (u64, u64, u64) {
+    let (mut all, mut bullets, mut ellipses) = (0, 0, 0);
+    let mut look_at = |line: &str| {
+        all += 1;
+        bullets += u64::from(strip_start(line).starts_with(['•', '-']));
+        let end = strip_end(line);
+        ellipses += u64::from(end.ends_with("...") || end.ends_with('…'));
+    };
+    let index = cx.features.lines(text);
+    if index.has_other_line_ends {
+        lines(text).for_each(look_at);
+    } else {
+        index.lines.iter().for_each(|line| look_at(line.of(text)));
+        all = index.newlines + u64::from(!text.is_empty() && !text.ends_with('\n'));
+    }
+    (all, bullets, ellipses)
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use crate::stage::{
     BuildContext, Built, Context, DocStage, Kind, Limit, OptionError, ScoreSpec, StageSpec, parse_options,
     schema_of,
 };
-use crate::text::lines::{split_newlines, strip};
+use crate::text::repetition::Duplicates;
 
 /// The reasons' names in datatrove.
 pub const DATATROVE_REASONS: &[(&str, &str)] = &[
@@ -247,8 +247,8 @@ impl Stage {
 /// The values of a text with at least one character, in the order of the scores.
 fn measure(text: &str, cx: &mut Context) -> [f64; 13] {
     let chars = cx.features.chars(text) as f64;
-    let paragraphs = cx.features.duplicates(text, split_newlines(strip(text), 2));
-    let lines = cx.features.duplicates(text, split_newlines(text, 1));
+    let paragraphs = cx.features.paragraph_duplicates(text);
+    let lines = line_duplicates(text, cx);
     let grams = cx.features.grams(text);
     let mut values = [0.0; 13];
     for (place, found) in [paragraphs, lines].into_iter().enumerate() {
@@ -259,6 +259,20 @@ fn measure(text: &str, cx: &mut Context) -> [f64; 13] {
         *value = *covered as f64 / chars;
     }
     values
+}
+
+/// Duplicates among the pieces between runs of newlines; a newline at the start or end makes an empty one.
+fn line_duplicates(text: &str, cx: &mut Context) -> Duplicates {
+    let lines = &cx.features.line_copies(text).lines;
+    let empty = u64::from(text.starts_with('\n')) + u64::from(text.ends_with('\n'));
+    let copies = lines.iter().filter(|line| line.is_copy);
+    let (count, chars) =
+        copies.fold((0, 0), |(count, chars), line| (count + 1, chars + u64::from(line.chars)));
+    Duplicates {
+        total: lines.len() as u64 + empty,
+        duplicates: count + u64::from(empty == 2),
+        duplicate_chars: chars,
+    }
 }
 
 #[cfg(test)]

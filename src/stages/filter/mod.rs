@@ -20,6 +20,7 @@ mod rules;
 mod stop_words;
 #[cfg(test)]
 mod testing;
+pub mod text_ratios;
 pub mod url;
 
 use crate::stage::StageSpec;
@@ -36,5 +37,6 @@ pub static STAGES: &[&StageSpec] = &[
     &refinedweb_lines::SPEC,
     &dclm_quality::SPEC,
     &dclm_repetition::SPEC,
+    &text_ratios::SPEC,
     &keywords::SPEC,
 ];

@@ -83,6 +83,11 @@ impl Rules {
         }
         values
     }
+
+    /// Whether a check of this score is switched on.
+    pub(super) fn needs(&self, score: usize) -> bool {
+        self.rules.iter().any(|rule| rule.score == score)
+    }
 }
 
 /// A limit that larger values fail.
