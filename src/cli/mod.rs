@@ -1,5 +1,6 @@
 //! The command line: one file per command. The only room that prints.
 
+mod classifier;
 mod console;
 mod describe;
 pub mod explain;
@@ -57,6 +58,8 @@ enum Command {
     Report(describe::ReportArgs),
     /// List what a reader finds in files.
     Records(records::Args),
+    /// Train a classifier that tells good text from bad.
+    Classifier(classifier::Args),
     /// Check token shards.
     Tokens(tokens::Args),
 }
@@ -96,6 +99,7 @@ pub fn main() -> u8 {
         Command::Inspect(args) => inspect::run(args),
         Command::Report(args) => describe::report(args),
         Command::Records(args) => records::run(args),
+        Command::Classifier(args) => classifier::run(args, cli.log_format),
         Command::Tokens(args) => tokens::run(args),
     };
     match result {

@@ -3,8 +3,8 @@
 //!
 //! `cargo bench -- language`: figures per CPU second, each after a check of the answer. Needs
 //! the shared data folder; without it only the embedded detector is timed.
-//! `cargo bench -- fasttext-predict MODEL LINES OUT`: the three best labels of every line.
-//! `cargo bench -- url-reasons OPTIONS LINES OUT`: what the `url` stage says to every line (an address),
+//! `cargo bench -- language fasttext-predict MODEL LINES OUT`: the three best labels of every line.
+//! `cargo bench -- language url-reasons OPTIONS LINES OUT`: what the `url` stage says to every line (an address),
 //! for `tests/tools/compare_url.py`.
 
 #![expect(clippy::print_stdout, reason = "a benchmark reports to the terminal")]
@@ -21,9 +21,9 @@ use tamis::stage::{BuildContext, Built, Context, DocStage};
 pub(crate) fn run() {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    if let ["fasttext-predict", model, lines, out] = args[..] {
+    if let ["language", "fasttext-predict", model, lines, out] = args[..] {
         predict_lines(model, lines, out);
-    } else if let ["url-reasons", options, lines, out] = args[..] {
+    } else if let ["language", "url-reasons", options, lines, out] = args[..] {
         url_reasons(options, lines, out);
     } else if args.is_empty() || args.contains(&"language") {
         stages();

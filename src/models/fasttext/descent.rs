@@ -210,14 +210,7 @@ struct Exchange {
 impl Exchange {
     fn new(threads: usize, blocks: usize, labels: usize) -> Self {
         let sums = (0..2 * blocks * labels).map(|_| AtomicU32::new(0)).collect();
-        Self {
-            threads,
-            blocks,
-            labels,
-            sums,
-            arrived: AtomicUsize::new(0),
-            met: AtomicUsize::new(0),
-        }
+        Self { threads, blocks, labels, sums, arrived: AtomicUsize::new(0), met: AtomicUsize::new(0) }
     }
 
     fn place(&self, round: usize, label: usize, block: usize) -> &AtomicU32 {

@@ -95,7 +95,8 @@ impl Evaluation {
     /// The numbers.
     #[must_use]
     pub fn report(&self) -> Report {
-        let best: Vec<usize> = self.probabilities.chunks_exact(self.labels.len().max(1)).map(first_best).collect();
+        let best: Vec<usize> =
+            self.probabilities.chunks_exact(self.labels.len().max(1)).map(first_best).collect();
         let right = best.iter().zip(&self.truth).filter(|(best, truth)| best == truth).count() as u64;
         Report {
             documents: self.truth.len() as u64,

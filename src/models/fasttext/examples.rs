@@ -188,8 +188,9 @@ impl Rows {
 
     /// Hands on every row of a document with the number of its occurrences; returns how many rows those are.
     pub(super) fn for_each(&self, doc: usize, mut row: impl FnMut(usize, f32)) -> u64 {
-        let (words_start, ngrams_start) =
-            doc.checked_sub(1).map_or((0, 0), |before| (self.docs[before].words_end, self.docs[before].ngrams_end));
+        let (words_start, ngrams_start) = doc
+            .checked_sub(1)
+            .map_or((0, 0), |before| (self.docs[before].words_end, self.docs[before].ngrams_end));
         let mut total = 0;
         for &(word, count) in &self.words[words_start..self.docs[doc].words_end] {
             let start = (word as usize).checked_sub(1).map_or(0, |before| self.ends[before]);

@@ -82,7 +82,9 @@ pub enum TrainError {
     #[error("there is no document to train `{0}` with")]
     EmptyLabel(String),
     /// Too much for the memory that was allowed.
-    #[error("training needs more than {0} bytes of memory: give fewer documents, a smaller `bucket` or `dim`, or more memory")]
+    #[error(
+        "training needs more than {0} bytes of memory: give fewer documents, a smaller `bucket` or `dim`, or more memory"
+    )]
     Memory(u64),
     /// The weights grew beyond all numbers.
     #[error("training diverged: the weights are no numbers any more; lower the learning rate")]

@@ -3,10 +3,8 @@ use crate::models::fasttext::FastText;
 
 /// Invented texts: two trades with some words of their own and many in common.
 fn texts() -> Vec<(usize, String)> {
-    let own: [&[&str]; 2] = [
-        &["kiln", "glaze", "clay", "potter", "töpfern"],
-        &["hull", "sail", "rudder", "harbour", "парус"],
-    ];
+    let own: [&[&str]; 2] =
+        [&["kiln", "glaze", "clay", "potter", "töpfern"], &["hull", "sail", "rudder", "harbour", "парус"]];
     let common = ["the", "old", "hand", "and", "of", "a", "work", "in", "day", "new", "long", "two"];
     let mut state = 12345_u64;
     let mut pick = |from: usize| {
@@ -27,7 +25,17 @@ fn texts() -> Vec<(usize, String)> {
 }
 
 fn settings() -> Settings {
-    Settings { dim: 40, epoch: 10, lr: 0.3, word_ngrams: 2, minn: 2, maxn: 3, bucket: 500, seed: 3, ..Settings::default() }
+    Settings {
+        dim: 40,
+        epoch: 10,
+        lr: 0.3,
+        word_ngrams: 2,
+        minn: 2,
+        maxn: 3,
+        bucket: 500,
+        seed: 3,
+        ..Settings::default()
+    }
 }
 
 fn names() -> Vec<String> {
@@ -55,7 +63,8 @@ fn a_trained_model_tells_what_it_learnt() {
     for settings in [settings(), Settings { word_ngrams: 1, minn: 0, maxn: 0, ..settings() }] {
         let model = FastText::from_bytes(&train(settings, 1)).unwrap();
         assert_eq!(model.labels(), ["__label__pottery", "__label__sailing"]);
-        let right = texts().iter().filter(|(label, text)| model.predict(text, 1, 0.0)[0].label == *label).count();
+        let right =
+            texts().iter().filter(|(label, text)| model.predict(text, 1, 0.0)[0].label == *label).count();
         assert!(right >= 392, "{right} of 400");
         assert!(model.predict("kiln and clay", 1, 0.9)[0].label == 0);
         assert!(model.predict("a new rudder, парус", 1, 0.9)[0].label == 1);
@@ -124,8 +133,14 @@ fn mistakes_are_named() {
     assert_eq!(with(|s| s.lr = f64::NAN), "`lr` must be above 0");
     assert_eq!(with(|s| s.minn = 4), "`minn` must be from 1 to `maxn`, or 0 where `maxn` is 0");
     assert_eq!(with(|s| s.bucket = 0), "`bucket` must be from 1 to 1073741824");
-    assert_eq!(error(settings(), &["a", "a"]), "`a` cannot be a label: it must be new, and without white space");
-    assert_eq!(error(settings(), &["a", "b c"]), "`b c` cannot be a label: it must be new, and without white space");
+    assert_eq!(
+        error(settings(), &["a", "a"]),
+        "`a` cannot be a label: it must be new, and without white space"
+    );
+    assert_eq!(
+        error(settings(), &["a", "b c"]),
+        "`b c` cannot be a label: it must be new, and without white space"
+    );
     assert_eq!(error(settings(), &["a"]), "a classifier needs two labels or more");
 }
 
