@@ -28,7 +28,7 @@ const NEGATIVE: &str = "cc";
 
 /// Train text classifiers.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     #[command(subcommand)]
     command: Command,
 }
@@ -89,10 +89,10 @@ struct TrainArgs {
     /// Share of bad records, 0 to 1, above which nothing is trained.
     #[arg(long, default_value_t = 0.01)]
     max_bad_ratio: f64,
-    /// Threads, at least 1; their number changes no byte of the model. More than `dim / 16` are of no use. Default: all
-    /// cores.
-    #[arg(long)]
-    threads: Option<usize>,
+    /// Threads, at least 1; their number changes no byte of the model. They wait for each other at every document, so take
+    /// more only on cores that are free; more than `dim / 16` are of no use.
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
     /// Memory that training may take, such as `8GiB`: documents and two copies of the model. Default: half of what the
     /// cgroup or the machine has.
     #[arg(long)]
@@ -147,7 +147,7 @@ impl TrainArgs {
                 return Err(Error::User(format!("`--{name}` is a share, 0 to 1, found `{ratio}`")));
             }
         }
-        if self.threads == Some(0) {
+        if self.threads == 0 {
             return Err(Error::User("`--threads` must be at least 1".to_owned()));
         }
         match &self.memory {
@@ -169,11 +169,10 @@ pub(super) fn run(args: &Args, format: LogFormat) -> Result<u8> {
     let names: Vec<String> = labels.iter().map(|label| label.label.clone()).collect();
     let trainer = Trainer::new(args.settings(), &names, memory_bytes).map_err(mistake)?;
     let set = read(args, &labels, trainer, memory_bytes)?;
-    let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into));
     let tenths = AtomicU32::new(0);
     let documents = set.trainer.documents();
     let trained =
-        set.trainer.train(threads, &|share| show::progress(share, &tenths, format)).map_err(mistake)?;
+        set.trainer.train(args.threads, &|share| show::progress(share, &tenths, format)).map_err(mistake)?;
     write(&args.output, &trained)?;
     let bytes = io::read_side_file(&args.output)?;
     let model =
@@ -190,7 +189,8 @@ pub(super) fn run(args: &Args, format: LogFormat) -> Result<u8> {
         })).collect::<Vec<_>>(),
         "records": { "bad": set.bad.count, "empty": set.empty, "repeated": set.repeated,
             "in_two_labels": set.in_two_labels },
-        "held_out": { "ratio": args.held_out, "chosen_by": "xxh3 of the text", "measured": report },
+        "held_out": { "ratio": args.held_out, "chosen_by": "xxh3 of the text",
+            "measured": (report.documents > 0).then_some(&report) },
     });
     io::write_json(report_path(&args.output), &facts)?;
     show::result(&args.output, &trained, &report, &set.bad.shown, &facts);
@@ -290,3 +290,6 @@ fn measure(model: &FastText, names: &[String], held: &[(usize, String)]) -> Repo
     }
     evaluation.report()
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,7 +47,7 @@ impl Worker {
         behind.docs_in += 1;
         behind.bytes_in += bytes;
         if let Some(removal) = removal {
-            *behind.reasons.entry(removal.reason.to_owned()).or_default() += 1;
+            *behind.reasons.entry(removal.name().to_owned()).or_default() += 1;
             return Finished { doc, fate: Fate::Removed(removal) };
         }
         behind.docs_out += 1;

@@ -8,7 +8,7 @@ use super::records::Gone;
 use crate::document::Ordinal;
 use crate::error::Result;
 use crate::io::ranges::{RangeReader, RunFile};
-use crate::stage::{Removal, Removals};
+use crate::stage::{Duplicate, Removal, Removals};
 
 /// Path of the list.
 pub(super) fn path(dir: &Path) -> PathBuf {
@@ -44,6 +44,7 @@ impl Removals for Listed {
         let Some(gone) = self.next.filter(|gone| gone.removed == ordinal) else { return Ok(None) };
         let kept_id = self.ids.id(gone.kept)?;
         let cluster = if gone.cluster == gone.kept { kept_id.clone() } else { self.ids.id(gone.cluster)? };
-        Ok(Some(Removal { reason: self.reason, kept_id, similarity: gone.overlap.jaccard(), cluster }))
+        let similarity = gone.overlap.jaccard();
+        Ok(Some(Removal::Duplicate(Duplicate { reason: self.reason, kept_id, similarity, cluster })))
     }
 }

@@ -5,6 +5,7 @@ mod agreement;
 pub mod c4_quality;
 #[cfg(test)]
 mod case_files;
+pub mod classifier;
 pub mod fineweb_quality;
 pub mod gopher_quality;
 pub mod gopher_repetition;
@@ -26,4 +27,5 @@ pub static STAGES: &[&StageSpec] = &[
     &c4_quality::SPEC,
     &fineweb_quality::SPEC,
     &keywords::SPEC,
+    &classifier::SPEC,
 ];
