@@ -457,13 +457,13 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(24))]
+        #![proptest_config(ProptestConfig::with_cases(8))]
 
         #[test]
         fn the_order_of_work_changes_nothing(
-            scores in prop::collection::vec(prop::collection::vec(prop::option::of(-3_i8..4), 0..40), 1..5),
+            scores in prop::collection::vec(prop::collection::vec(prop::option::of(-3_i8..4), 0..30), 1..4),
             order in any::<u64>(),
-            part_docs in 1_u64..30,
+            part_docs in 4_u64..30,
             ratio in 0.01_f64..1.0,
         ) {
             let scores: Vec<Vec<Option<f64>>> =
