@@ -167,12 +167,11 @@ pub(super) fn run(args: &Args, format: LogFormat) -> Result<u8> {
     let memory_bytes = args.check()?;
     let labels = args.files()?;
     let names: Vec<String> = labels.iter().map(|label| label.label.clone()).collect();
-    let trainer = Trainer::new(args.settings(), &names, memory_bytes).map_err(mistake)?;
+    let trainer = Trainer::new(&args.settings(), &names, memory_bytes)?;
     let set = read(args, &labels, trainer, memory_bytes)?;
     let tenths = AtomicU32::new(0);
     let documents = set.trainer.documents();
-    let trained =
-        set.trainer.train(args.threads, &|share| show::progress(share, &tenths, format)).map_err(mistake)?;
+    let trained = set.trainer.train(args.threads, &|share| show::progress(share, &tenths, format))?;
     write(&args.output, &trained)?;
     let bytes = io::read_side_file(&args.output)?;
     let model =
@@ -203,8 +202,11 @@ fn report_path(output: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn mistake(error: TrainError) -> Error {
-    Error::User(error.to_string())
+impl From<TrainError> for Error {
+    /// Whatever keeps a classifier from being trained is in what the user gave.
+    fn from(error: TrainError) -> Self {
+        Self::User(error.to_string())
+    }
 }
 
 fn write(path: &Path, trained: &Trained) -> Result<()> {
@@ -246,11 +248,11 @@ fn read(args: &TrainArgs, labels: &[LabelFiles], trainer: Trainer, memory_bytes:
                     None => {}
                 }
                 if share(hash) >= args.held_out {
-                    return set.trainer.add(number, text).map_err(mistake);
+                    return Ok(set.trainer.add(number, text)?);
                 }
                 held_bytes += text.len() as u64;
                 if held_bytes > memory_bytes {
-                    return Err(mistake(TrainError::Memory(memory_bytes)));
+                    return Err(TrainError::Memory(memory_bytes).into());
                 }
                 set.held.push((number, text.to_owned()));
                 Ok(())

@@ -21,7 +21,7 @@ pub(super) fn progress(share: f64, tenths: &AtomicU32, format: LogFormat) {
     match format {
         LogFormat::Text => eprintln!("trained {} %", now * 10),
         LogFormat::Json => {
-            eprintln!("{}", serde_json::json!({ "event": "progress", "share": f64::from(now) / 10.0 }))
+            eprintln!("{}", serde_json::json!({ "event": "progress", "share": f64::from(now) / 10.0 }));
         }
     }
 }

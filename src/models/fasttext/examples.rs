@@ -81,12 +81,11 @@ impl Examples {
         }
         self.counts[number as usize] += 1;
         let last = &mut self.last[number as usize];
-        match self.words.get_mut(*last).filter(|_| *last >= start) {
-            Some((_, count)) => *count += 1,
-            None => {
-                *last = self.words.len();
-                self.words.push((number, 1));
-            }
+        if let Some((_, count)) = self.words.get_mut(*last).filter(|_| *last >= start) {
+            *count += 1;
+        } else {
+            *last = self.words.len();
+            self.words.push((number, 1));
         }
         if self.word_ngrams > 1 {
             let (ngrams, bucket) = (&mut self.ngrams, self.bucket);
@@ -148,7 +147,15 @@ impl Examples {
             *bucket += to_u32(words);
         }
         let labels = self.docs.iter().map(|doc| rank[doc.label as usize]).collect();
-        Rows { rows, ends, docs: self.docs, labels, words: self.words, ngrams, label_count: rank.len() }
+        Rows {
+            of_types: rows,
+            ends,
+            docs: self.docs,
+            labels,
+            words: self.words,
+            ngrams,
+            label_count: rank.len(),
+        }
     }
 }
 
@@ -159,8 +166,8 @@ fn to_u32(row: usize) -> u32 {
 
 /// All documents as rows of the input matrix.
 pub(super) struct Rows {
-    /// Rows of every type.
-    rows: Vec<u32>,
+    /// Rows of every type, one type after the other.
+    of_types: Vec<u32>,
     ends: Vec<usize>,
     docs: Vec<Place>,
     labels: Vec<usize>,
@@ -194,7 +201,7 @@ impl Rows {
         let mut total = 0;
         for &(word, count) in &self.words[words_start..self.docs[doc].words_end] {
             let start = (word as usize).checked_sub(1).map_or(0, |before| self.ends[before]);
-            let rows = &self.rows[start..self.ends[word as usize]];
+            let rows = &self.of_types[start..self.ends[word as usize]];
             for &found in rows {
                 row(found as usize, count as f32);
             }

@@ -104,8 +104,8 @@ impl Trainer {
     ///
     /// # Errors
     /// [`TrainError::Setting`], [`TrainError::Label`] or [`TrainError::TooFewLabels`].
-    pub fn new(settings: Settings, labels: &[String], memory_bytes: u64) -> Result<Self, TrainError> {
-        check(&settings)?;
+    pub fn new(settings: &Settings, labels: &[String], memory_bytes: u64) -> Result<Self, TrainError> {
+        check(settings)?;
         for (place, label) in labels.iter().enumerate() {
             if label.is_empty() || label.bytes().any(super::is_separator) || labels[..place].contains(label) {
                 return Err(TrainError::Label(label.clone()));
@@ -114,8 +114,8 @@ impl Trainer {
         if labels.len() < 2 {
             return Err(TrainError::TooFewLabels);
         }
-        let bucket = if has_ngrams(&settings) { settings.bucket } else { 0 };
-        let settings = Settings { bucket, ..settings };
+        let bucket = if has_ngrams(settings) { settings.bucket } else { 0 };
+        let settings = Settings { bucket, ..settings.clone() };
         let examples = Examples::new(settings.word_ngrams, bucket);
         Ok(Self { settings, labels: labels.to_vec(), examples, memory_bytes })
     }

@@ -131,11 +131,6 @@ impl Stage {
             Within::Source => &doc.source,
         }
     }
-
-    fn read_limits(&self, dir: &Path) -> Result<BTreeMap<u64, Limit>> {
-        let limits: Vec<Limit> = io::read_json(dir.join("limits.json"))?;
-        Ok(limits.into_iter().map(|limit| (hash(&limit.group), limit)).collect())
-    }
 }
 
 impl Barrier for Stage {
@@ -165,10 +160,16 @@ impl Barrier for Stage {
         Ok(Box::new(BelowLimit {
             parts: parts.into(),
             current: None,
-            limits: self.read_limits(dir)?,
+            limits: read_limits(dir)?,
             stage: Self { config: self.config.clone() },
         }))
     }
+}
+
+/// Limits by the hash of their group.
+fn read_limits(dir: &Path) -> Result<BTreeMap<u64, Limit>> {
+    let limits: Vec<Limit> = io::read_json(dir.join("limits.json"))?;
+    Ok(limits.into_iter().map(|limit| (hash(&limit.group), limit)).collect())
 }
 
 fn scores_folder(dir: &Path) -> PathBuf {

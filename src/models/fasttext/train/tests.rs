@@ -42,7 +42,7 @@ fn names() -> Vec<String> {
     vec!["pottery".to_owned(), "sailing".to_owned()]
 }
 
-fn train(settings: Settings, threads: usize) -> Vec<u8> {
+fn train(settings: &Settings, threads: usize) -> Vec<u8> {
     let mut trainer = Trainer::new(settings, &names(), 1 << 30).unwrap();
     for (label, text) in texts() {
         trainer.add(label, &text).unwrap();
@@ -53,7 +53,7 @@ fn train(settings: Settings, threads: usize) -> Vec<u8> {
     bytes
 }
 
-fn error(settings: Settings, labels: &[&str]) -> String {
+fn error(settings: &Settings, labels: &[&str]) -> String {
     let labels: Vec<String> = labels.iter().map(|&label| label.to_owned()).collect();
     Trainer::new(settings, &labels, 1 << 30).err().expect("a mistake").to_string()
 }
@@ -61,7 +61,7 @@ fn error(settings: Settings, labels: &[&str]) -> String {
 #[test]
 fn a_trained_model_tells_what_it_learnt() {
     for settings in [settings(), Settings { word_ngrams: 1, minn: 0, maxn: 0, ..settings() }] {
-        let model = FastText::from_bytes(&train(settings, 1)).unwrap();
+        let model = FastText::from_bytes(&train(&settings, 1)).unwrap();
         assert_eq!(model.labels(), ["__label__pottery", "__label__sailing"]);
         let right =
             texts().iter().filter(|(label, text)| model.predict(text, 1, 0.0)[0].label == *label).count();
@@ -73,12 +73,12 @@ fn a_trained_model_tells_what_it_learnt() {
 
 #[test]
 fn the_number_of_threads_changes_no_byte() {
-    let one = train(settings(), 1);
+    let one = train(&settings(), 1);
     // 40 columns are three blocks, so more threads than three are three.
     for threads in [2, 3, 9] {
-        assert!(train(settings(), threads) == one, "{threads} threads");
+        assert!(train(&settings(), threads) == one, "{threads} threads");
     }
-    assert!(train(Settings { seed: 4, ..settings() }, 1) != one);
+    assert!(train(&Settings { seed: 4, ..settings() }, 1) != one);
 }
 
 #[test]
@@ -86,8 +86,8 @@ fn rows_are_those_of_prediction() {
     // After no learning to speak of, the model is its first weights: every row that prediction reads must have
     // been counted in training, or a label's vector would not move along the same mean.
     let tiny = Settings { lr: 1e-30, epoch: 1, ..settings() };
-    let model = FastText::from_bytes(&train(tiny.clone(), 1)).unwrap();
-    let mut trainer = Trainer::new(tiny, &names(), 1 << 30).unwrap();
+    let model = FastText::from_bytes(&train(&tiny, 1)).unwrap();
+    let mut trainer = Trainer::new(&tiny, &names(), 1 << 30).unwrap();
     let (_, text) = &texts()[0];
     trainer.add(0, text).unwrap();
     trainer.add(1, "__label__sailing rare </s> unseen").unwrap();
@@ -126,7 +126,7 @@ fn mistakes_are_named() {
     let with = |change: fn(&mut Settings)| {
         let mut settings = settings();
         change(&mut settings);
-        error(settings, &["a", "b"])
+        error(&settings, &["a", "b"])
     };
     assert_eq!(with(|s| s.dim = 0), "`dim` must be from 1 to 4096");
     assert_eq!(with(|s| s.epoch = 0), "`epoch` must be at least 1");
@@ -134,34 +134,34 @@ fn mistakes_are_named() {
     assert_eq!(with(|s| s.minn = 4), "`minn` must be from 1 to `maxn`, or 0 where `maxn` is 0");
     assert_eq!(with(|s| s.bucket = 0), "`bucket` must be from 1 to 1073741824");
     assert_eq!(
-        error(settings(), &["a", "a"]),
+        error(&settings(), &["a", "a"]),
         "`a` cannot be a label: it must be new, and without white space"
     );
     assert_eq!(
-        error(settings(), &["a", "b c"]),
+        error(&settings(), &["a", "b c"]),
         "`b c` cannot be a label: it must be new, and without white space"
     );
-    assert_eq!(error(settings(), &["a"]), "a classifier needs two labels or more");
+    assert_eq!(error(&settings(), &["a"]), "a classifier needs two labels or more");
 }
 
 #[test]
 fn what_cannot_be_trained_is_said() {
-    let mut trainer = Trainer::new(settings(), &names(), 1 << 30).unwrap();
+    let mut trainer = Trainer::new(&settings(), &names(), 1 << 30).unwrap();
     trainer.add(0, "a text").unwrap();
     trainer.add(1, " \n\t ").unwrap();
     assert_eq!(trainer.documents(), [1, 0]);
     assert_eq!(trainer.train(1, &|_| {}).err(), Some(TrainError::EmptyLabel("sailing".to_owned())));
 
-    let mut trainer = Trainer::new(settings(), &names(), 1 << 16).unwrap();
-    let many: String = (0..10_000).map(|number| format!("w{number} ")).collect();
+    let mut trainer = Trainer::new(&settings(), &names(), 1 << 16).unwrap();
+    let many = (0..10_000).map(|number| format!("w{number}")).collect::<Vec<_>>().join(" ");
     assert_eq!(trainer.add(0, &many), Err(TrainError::Memory(1 << 16)));
 
-    let mut trainer = Trainer::new(Settings { bucket: 1 << 30, ..settings() }, &names(), 1 << 30).unwrap();
+    let mut trainer = Trainer::new(&Settings { bucket: 1 << 30, ..settings() }, &names(), 1 << 30).unwrap();
     trainer.add(0, "one").unwrap();
     trainer.add(1, "two").unwrap();
     assert_eq!(trainer.train(1, &|_| {}).err(), Some(TrainError::Memory(1 << 30)));
 
-    let mut trainer = Trainer::new(Settings { lr: 1e30, ..settings() }, &names(), 1 << 30).unwrap();
+    let mut trainer = Trainer::new(&Settings { lr: 1e30, ..settings() }, &names(), 1 << 30).unwrap();
     for (label, text) in texts() {
         trainer.add(label, &text).unwrap();
     }

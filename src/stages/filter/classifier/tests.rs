@@ -40,7 +40,7 @@ fn the_fixture_model_can_be_made_again() {
     };
     for threads in [1, 2] {
         let labels = ["hq".to_owned(), "cc".to_owned()];
-        let mut trainer = Trainer::new(settings.clone(), &labels, 1 << 30).unwrap();
+        let mut trainer = Trainer::new(&settings, &labels, 1 << 30).unwrap();
         for (label, name) in ["quality/hq.txt", "quality/cc.txt"].into_iter().enumerate() {
             for line in std::str::from_utf8(&read(name)).unwrap().lines() {
                 trainer.add(label, line).unwrap();
