@@ -15,7 +15,7 @@
 //! | `stages/extract` | HTML to main text | the same | the same |
 //! | `stages/filter` | judges of one document | the same, models | the same |
 //! | `stages/rewrite` | changes to one document: personal data | the same | the same |
-//! | `stages/dedup` | exact and MinHash deduplication | the same | the same |
+//! | `stages/dedup` | whole-corpus steps: exact and MinHash deduplication, the best share | the same | the same |
 //! | `stages/write` | the tables of a run directory | document, stage, io, error | the same |
 //! | [`tokens`] | tokenizer training, encoding, shuffle, shards | stage, document, text, io, error | know stages or the pipeline |
 //! | [`pipeline`] | YAML to a checked plan; the generated reference | the stage rooms' `STAGES` tables, tokens' configs | run anything |

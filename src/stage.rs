@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::document::{Document, Ordinal, Outcome};
+use crate::document::{Document, Ordinal, Outcome, Reason};
 use crate::error::{Error, Result};
 use crate::text::features::Features;
 
@@ -167,6 +167,8 @@ pub fn schema_of<C: JsonSchema>() -> schemars::Schema {
 pub struct BuildContext {
     /// Files that were read (path, xxh3-128 of the content), in reading order.
     pub files: Vec<(String, u128)>,
+    /// Full names (`stage.score`) of the scores that earlier stages of the pipeline add.
+    pub scores: Vec<String>,
 }
 
 impl BuildContext {
@@ -357,9 +359,29 @@ pub trait Removals: Send {
     fn lookup(&mut self, ordinal: Ordinal) -> Result<Option<Removal>>;
 }
 
+/// A document that a barrier removes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Removal {
+    /// A copy of another document.
+    Duplicate(Duplicate),
+    /// One that falls behind the rest of the corpus.
+    Dropped(Reason),
+}
+
+impl Removal {
+    /// The reason's name, one of the stage's.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Duplicate(duplicate) => duplicate.reason,
+            Self::Dropped(reason) => reason.name,
+        }
+    }
+}
+
 /// A removed duplicate.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Removal {
+pub struct Duplicate {
     /// Reason for the rejects table, one of the stage's reasons.
     pub reason: &'static str,
     /// The document that stays.

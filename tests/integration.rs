@@ -4,6 +4,8 @@
 mod architecture;
 #[path = "suite/bad_pipelines.rs"]
 mod bad_pipelines;
+#[path = "suite/classifier.rs"]
+mod classifier;
 mod crawl;
 #[path = "suite/generated.rs"]
 mod generated;

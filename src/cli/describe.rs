@@ -145,7 +145,7 @@ fn flows(loaded: &Loaded) -> Vec<(String, String)> {
     let mut flows = Vec::new();
     let mut number = 0;
     for (position, stages) in segments.iter().enumerate() {
-        let from = if position == 0 { "input files" } else { "documents less duplicates" };
+        let from = if position == 0 { "input files" } else { "documents less removed ones" };
         let to = if position == last { "corpus/" } else { "documents and signatures" };
         let through = if stages.is_empty() { String::new() } else { format!(" > {}", stages.join(" > ")) };
         let name = if position == 0 { "00-read".to_owned() } else { format!("{number:02}-apply") };

@@ -1,5 +1,6 @@
 //! The command line: one file per command. The only room that prints.
 
+mod classifier;
 mod console;
 mod describe;
 pub mod explain;
@@ -60,6 +61,8 @@ enum Command {
     Report(describe::ReportArgs),
     /// List what a reader finds in files.
     Records(records::Args),
+    /// Train a classifier that tells good text from bad.
+    Classifier(classifier::Args),
     /// Check token shards.
     Tokens(tokens::Args),
 }
@@ -100,6 +103,7 @@ pub fn main() -> u8 {
         Command::Filter(args) => filter::run(args),
         Command::Report(args) => describe::report(args),
         Command::Records(args) => records::run(args),
+        Command::Classifier(args) => classifier::run(args, cli.log_format),
         Command::Tokens(args) => tokens::run(args),
     };
     match result {

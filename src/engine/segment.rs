@@ -14,10 +14,13 @@ use serde::{Deserialize, Serialize};
 use super::layout::{RunDir, read_record};
 use super::source::{FileSource, PartSource, Source, Window};
 use super::worker::{Fate, Finished, Worker};
+use crate::document::Reason;
 use crate::error::{Error, Result};
 use crate::io;
 use crate::io::docfile::DocWriter;
-use crate::stage::{Barrier, DocStage, Observer, Pass, Position, Reader, Side, TaskEnv, TaskReport};
+use crate::stage::{
+    Barrier, DocStage, Observer, Pass, Position, Reader, Removal, Side, TaskEnv, TaskReport,
+};
 use crate::stages::write::{CorpusSchema, CorpusWriter, DuplicatesWriter, QuarantineWriter, RejectsWriter};
 
 /// Payload after which a part ends.
@@ -334,20 +337,25 @@ impl PartWriters {
                         Input::Docs { barrier, .. } => barrier.1.as_str(),
                         Input::Files { .. } => "read",
                     };
-                    let reason = crate::document::Reason {
-                        name: removal.reason,
-                        value: Some(removal.similarity),
-                        limit: removal.limit,
-                        detail: Some(removal.kept_id.clone()),
+                    let reason = match &removal {
+                        Removal::Dropped(reason) => reason.clone(),
+                        Removal::Duplicate(copy) => Reason {
+                            name: copy.reason,
+                            value: Some(copy.similarity),
+                            limit: copy.limit,
+                            detail: Some(copy.kept_id.clone()),
+                        },
                     };
                     self.rejects.write(&doc, stage, &reason)?;
-                    self.duplicates.write(
-                        &doc.id,
-                        &removal.kept_id,
-                        removal.similarity,
-                        &removal.cluster,
-                        stage,
-                    )?;
+                    if let Removal::Duplicate(copy) = &removal {
+                        self.duplicates.write(
+                            &doc.id,
+                            &copy.kept_id,
+                            copy.similarity,
+                            &copy.cluster,
+                            stage,
+                        )?;
+                    }
                 }
             }
         }

@@ -48,7 +48,7 @@ impl Worker {
         behind.bytes_in += bytes;
         count_groups(behind, &doc, removal.is_some());
         if let Some(removal) = removal {
-            *behind.reasons.entry(removal.reason.to_owned()).or_default() += 1;
+            *behind.reasons.entry(removal.name().to_owned()).or_default() += 1;
             return Finished { doc, fate: Fate::Removed(removal) };
         }
         behind.docs_out += 1;

@@ -1,4 +1,4 @@
-//! Reads fastText classifiers (`.bin` and the quantised `.ftz`) and predicts with them.
+//! Reads fastText classifiers (`.bin` and the quantised `.ftz`), predicts with them, and trains them (`train`).
 //!
 //! Method: Joulin et al., "Bag of Tricks for Efficient Text Classification" (2016) and "FastText.zip"
 //! (2016); the file layout and the exact arithmetic are those of the official library, versions 11 and 12.
@@ -18,10 +18,15 @@
 
 mod arithmetic;
 mod cache;
+mod descent;
 mod dictionary;
+pub mod evaluate;
+mod examples;
 mod format;
 mod matrix;
 mod output;
+mod save;
+mod train;
 
 use std::sync::{Mutex, PoisonError};
 
@@ -32,6 +37,7 @@ use matrix::Matrix;
 use output::Output;
 
 pub use format::Error;
+pub use train::{Settings, TrainError, Trained, Trainer};
 
 /// A classifier, shared by all threads.
 pub struct FastText {
@@ -204,6 +210,11 @@ struct Window {
 impl Window {
     fn new(size: usize) -> Self {
         Self { hashes: Vec::new(), size }
+    }
+
+    /// Forgets all words: another text begins.
+    fn clear(&mut self) {
+        self.hashes.clear();
     }
 
     /// Takes the next word and hands on the hashes of the n-grams that end with it.

@@ -78,6 +78,7 @@ pub fn instantiate(plan: &Plan) -> Result<Instances> {
         let spec = find(Section::Stages, &stage.stage).ok_or_else(|| unknown(&stage.stage))?;
         let built = per_language::build(spec, &stage.options, &stage.per_language, &mut context)
             .map_err(|errors| fail(spec.name, errors))?;
+        context.scores.extend(score_names(&stage.id, spec));
         stages.push((spec, built));
     }
     if let Some(tokenizer) = &plan.tokenizer {
@@ -90,6 +91,11 @@ pub fn instantiate(plan: &Plan) -> Result<Instances> {
         return Err(Error::User("a model or word list has changed since the run was planned".to_owned()));
     }
     Ok((readers, stages))
+}
+
+/// Full names of the scores that a stage adds.
+fn score_names<'a>(id: &'a str, spec: &'a StageSpec) -> impl Iterator<Item = String> + 'a {
+    spec.scores.iter().map(move |score| format!("{id}.{}", score.name))
 }
 
 fn side_files(context: &BuildContext) -> Vec<SideFile> {
@@ -392,6 +398,7 @@ impl Loader {
                     None
                 }
             });
+            context.scores.extend(score_names(&entry.id, entry.spec));
         }
         stages
     }
@@ -525,9 +532,7 @@ impl Loader {
     ) -> CorpusSchema {
         let mut corpus = CorpusSchema::default();
         for entry in stages {
-            corpus
-                .scores
-                .extend(entry.spec.scores.iter().map(|score| format!("{}.{}", entry.id, score.name)));
+            corpus.scores.extend(score_names(&entry.id, entry.spec));
             if entry.filter.is_some_and(|filter| filter.mode == Mode::Annotate) {
                 corpus.verdicts.push(entry.id.clone());
             }

@@ -82,7 +82,7 @@ pub fn markdown() -> String {
         (Kind::Extract, "Extraction"),
         (Kind::Filter, "Filters"),
         (Kind::Rewrite, "Rewriting"),
-        (Kind::Dedup, "Deduplication"),
+        (Kind::Dedup, "Deduplication and selection"),
     ] {
         push(&mut out, &format!("\n## {title}"));
         for spec in stages().filter(|spec| spec.kind == kind) {

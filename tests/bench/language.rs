@@ -22,11 +22,12 @@ use tamis::stage::{BuildContext, Built, Context, DocStage};
 pub(crate) fn run() {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let args = args.strip_prefix(&["language"]).filter(|rest| !rest.is_empty()).unwrap_or(&args);
     if let ["fasttext-predict", model, lines, out] = args[..] {
         predict_lines(model, lines, out);
     } else if let ["url-reasons", options, lines, out] = args[..] {
         url_reasons(options, lines, out);
-    } else if let ["language", "levels"] = args[..] {
+    } else if let ["levels"] = args[..] {
         super::language_levels::run();
     } else if args.is_empty() || args.contains(&"language") {
         stages();

@@ -31,7 +31,7 @@ def ours(model_path, lines):
         source, out = pathlib.Path(folder, "lines"), pathlib.Path(folder, "out")
         source.write_text("".join(line + "\n" for line in lines), encoding="utf-8", newline="\n")
         command = ["cargo", "bench", "--quiet", "--bench", "bench", "--"]
-        command += ["fasttext-predict", str(model_path), str(source), str(out)]
+        command += ["language", "fasttext-predict", str(model_path), str(source), str(out)]
         report = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
         predictions = []
         for row in out.read_text(encoding="utf-8").split("\n")[:-1]:

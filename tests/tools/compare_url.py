@@ -78,7 +78,7 @@ def main():
         paths = [pathlib.Path(temporary, name) for name in ("options", "lines", "out")]
         paths[0].write_text(json.dumps(options))
         paths[1].write_text("".join(address + "\n" for address in addresses))
-        command = ["cargo", "bench", "--quiet", "--bench", "bench", "--", "url-reasons", *map(str, paths)]
+        command = ["cargo", "bench", "--quiet", "--bench", "bench", "--", "language", "url-reasons", *map(str, paths)]
         print(subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip())
         ours = paths[2].read_text().split()
     assert len(ours) == len(addresses)

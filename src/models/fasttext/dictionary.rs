@@ -5,7 +5,7 @@ use super::format::{Args, Cursor, Error};
 /// The token that ends a line.
 pub(super) const EOS: &[u8] = b"</s>";
 /// How a label starts; the file does not say, this is the library's default.
-const LABEL_PREFIX: &[u8] = b"__label__";
+pub(super) const LABEL_PREFIX: &[u8] = b"__label__";
 /// Words up to this length, brackets included, are taken apart without an allocation.
 const SHORT_WORD_BYTES: usize = 128;
 const HASH_START: u32 = 2_166_136_261;
@@ -68,19 +68,7 @@ impl Dictionary {
         if label_count == 0 {
             return Err(Error::Invalid("a classifier without labels"));
         }
-        let mut dictionary = Self {
-            bytes: Vec::new(),
-            ends: Vec::with_capacity(entries),
-            slots: vec![0; (entries * 2).next_power_of_two()],
-            words,
-            labels: Vec::with_capacity(label_count),
-            label_counts: Vec::with_capacity(label_count),
-            buckets: Buckets::All,
-            bucket: args.bucket,
-            minn: args.minn,
-            maxn: args.maxn,
-            word_ngrams: args.word_ngrams,
-        };
+        let mut dictionary = Self::empty(words, label_count, args);
         for entry in 0..entries {
             let word = cursor.string(WHAT)?;
             let count = cursor.i64(WHAT)?;
@@ -106,6 +94,44 @@ impl Dictionary {
             Ok(kept) => Buckets::Some(Pruned::read(cursor, kept)?),
         };
         Ok(dictionary)
+    }
+
+    /// A dictionary of these words and labels, none pruned.
+    pub(super) fn new<'w>(
+        words: impl ExactSizeIterator<Item = &'w [u8]>,
+        labels: impl ExactSizeIterator<Item = (&'w str, u64)>,
+        args: &Args,
+    ) -> Self {
+        let mut dictionary = Self::empty(words.len(), labels.len(), args);
+        for word in words {
+            dictionary.insert(word);
+        }
+        for (label, count) in labels {
+            dictionary.labels.push(label.to_owned());
+            dictionary.label_counts.push(i64::try_from(count).unwrap_or(i64::MAX));
+            dictionary.insert(label.as_bytes());
+        }
+        if args.bucket == 0 {
+            dictionary.buckets = Buckets::None;
+        }
+        dictionary
+    }
+
+    fn empty(words: usize, labels: usize, args: &Args) -> Self {
+        let entries = words + labels;
+        Self {
+            bytes: Vec::new(),
+            ends: Vec::with_capacity(entries),
+            slots: vec![0; (entries * 2).next_power_of_two()],
+            words,
+            labels: Vec::with_capacity(labels),
+            label_counts: Vec::with_capacity(labels),
+            buckets: Buckets::All,
+            bucket: args.bucket,
+            minn: args.minn,
+            maxn: args.maxn,
+            word_ngrams: args.word_ngrams,
+        }
     }
 
     fn insert(&mut self, word: &[u8]) {
@@ -236,7 +262,7 @@ impl Dictionary {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "a remainder of a 32-bit number")]
-fn reduce(hash: u64, bucket: u32) -> u32 {
+pub(super) fn reduce(hash: u64, bucket: u32) -> u32 {
     match u32::try_from(hash) {
         Ok(hash) => hash % bucket,
         Err(_) => (hash % u64::from(bucket)) as u32,

@@ -20,7 +20,8 @@ pub enum Error {
     NotAClassifier,
 }
 
-const MAGIC: i32 = 793_712_314;
+/// First four bytes of a file.
+pub(super) const MAGIC: i32 = 793_712_314;
 
 /// Reads little-endian values from a byte slice.
 pub(super) struct Cursor<'a> {

@@ -196,7 +196,7 @@ mod tests {
         overlap(&shingle_set(a, 5), &shingle_set(b, 5)).jaccard()
     }
 
-    fn ids(removals: &[(String, crate::stage::Removal)]) -> Vec<(&str, &str)> {
+    fn ids(removals: &[(String, crate::stage::Duplicate)]) -> Vec<(&str, &str)> {
         removals.iter().map(|(id, removal)| (id.as_str(), removal.kept_id.as_str())).collect()
     }
 

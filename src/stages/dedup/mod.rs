@@ -1,6 +1,7 @@
-//! Stages of the dedup room: whole-corpus steps that find copies and name the ones that go.
+//! Stages of the dedup room: whole-corpus steps that name the documents that go, mostly because they are copies
+//! ([`top_ratio`] keeps the best by a score instead).
 //!
-//! The way of a document: `signature` turns it into keys (a hash of its text, a hash per band) and, for
+//! The way of a document in search of its copies: `signature` turns it into keys (a hash of its text, a hash per band) and, for
 //! near duplicates, its shingle set; [`observe`] writes them per part; [`catalog`] lists the parts;
 //! [`groups`] brings equal keys together, one task per range of keys; [`verify`] measures the pairs that
 //! came together; [`clusters`] decides who stays; [`removals`] answers for each document.
@@ -23,6 +24,7 @@ mod removals;
 mod shingles;
 #[cfg(test)]
 mod testkit;
+pub mod top_ratio;
 mod verify;
 
 use std::path::Path;
@@ -30,7 +32,7 @@ use std::path::Path;
 use crate::stage::StageSpec;
 
 /// Every stage of this room, in the order of the reference.
-pub static STAGES: &[&StageSpec] = &[&exact_dedup::SPEC, &minhash_dedup::SPEC];
+pub static STAGES: &[&StageSpec] = &[&exact_dedup::SPEC, &minhash_dedup::SPEC, &top_ratio::SPEC];
 
 /// Name of a pass: unique in a run because the barrier's folder is.
 fn pass_name(dir: &Path, pass: &str) -> String {

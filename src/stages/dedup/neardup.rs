@@ -196,7 +196,7 @@ fn injected_copies_in_a_crawl_are_found() {
         let labelled = (0..docs.len()).filter(|&number| labels[number][1] == kind);
         labelled.filter_map(|number| index.get(labels[number][2].as_str()).map(|&of| (number, of))).collect()
     };
-    let gone_in = |gone: &[(String, crate::stage::Removal)]| -> BTreeSet<String> {
+    let gone_in = |gone: &[(String, crate::stage::Duplicate)]| -> BTreeSet<String> {
         gone.iter().map(|(id, _)| id.clone()).collect()
     };
 

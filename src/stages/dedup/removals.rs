@@ -8,7 +8,7 @@ use super::records::Gone;
 use crate::document::Ordinal;
 use crate::error::Result;
 use crate::io::ranges::{RangeReader, RunFile};
-use crate::stage::{Removal, Removals};
+use crate::stage::{Duplicate, Removal, Removals};
 
 /// Path of the list.
 pub(super) fn path(dir: &Path) -> PathBuf {
@@ -46,6 +46,6 @@ impl Removals for Listed {
         let kept_id = self.ids.id(gone.kept)?;
         let cluster = if gone.cluster == gone.kept { kept_id.clone() } else { self.ids.id(gone.cluster)? };
         let (reason, similarity, limit) = (self.reason, gone.overlap.jaccard(), self.limit);
-        Ok(Some(Removal { reason, kept_id, similarity, limit, cluster }))
+        Ok(Some(Removal::Duplicate(Duplicate { reason, kept_id, similarity, limit, cluster })))
     }
 }

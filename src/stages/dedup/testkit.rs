@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::document::{Document, Ordinal};
-use crate::stage::{Barrier, Context, Progress, Removal, TaskEnv};
+use crate::stage::{Barrier, Context, Duplicate, Progress, Removal, TaskEnv};
 
 /// How the work is cut up; nothing of it may change the result.
 pub(super) struct Setup {
@@ -43,9 +43,22 @@ pub(super) fn docs_of<S: AsRef<[T]>, T: AsRef<str>>(splits: &[S]) -> Vec<Documen
     docs
 }
 
+/// Ids of the duplicates that go, in order, and what they are duplicates of.
+pub(super) fn run_barrier(
+    barrier: Arc<dyn Barrier>,
+    docs: &[Document],
+    setup: &Setup,
+) -> Vec<(String, Duplicate)> {
+    let duplicate = |(id, removal)| match removal {
+        Removal::Duplicate(duplicate) => (id, duplicate),
+        Removal::Dropped(reason) => panic!("`{id}` is dropped for {reason:?}"),
+    };
+    removals_of(barrier, docs, setup).into_iter().map(duplicate).collect()
+}
+
 /// Ids and removals of the documents that go, in order.
 #[expect(clippy::needless_pass_by_value, reason = "callers make one for each run")]
-pub(super) fn run_barrier(
+pub(super) fn removals_of(
     barrier: Arc<dyn Barrier>,
     docs: &[Document],
     setup: &Setup,
@@ -92,7 +105,7 @@ pub(super) fn run_barrier(
 }
 
 /// The documents that stay.
-pub(super) fn survivors(docs: &[Document], gone: &[(String, Removal)]) -> Vec<Document> {
+pub(super) fn survivors(docs: &[Document], gone: &[(String, Duplicate)]) -> Vec<Document> {
     let gone: BTreeSet<&str> = gone.iter().map(|(id, _)| id.as_str()).collect();
     docs.iter().filter(|doc| !gone.contains(doc.id.as_str())).cloned().collect()
 }

@@ -6,6 +6,7 @@ pub mod c4_paragraph;
 pub mod c4_quality;
 #[cfg(test)]
 mod case_files;
+pub mod classifier;
 pub mod dclm_quality;
 pub mod dclm_repetition;
 mod dclm_words;
@@ -39,4 +40,5 @@ pub static STAGES: &[&StageSpec] = &[
     &dclm_repetition::SPEC,
     &text_ratios::SPEC,
     &keywords::SPEC,
+    &classifier::SPEC,
 ];

@@ -9,7 +9,7 @@ use crate::stage::Position;
 
 /// What [`Lines::advance`] found.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Line {
+pub(crate) enum Line {
     /// A line; its bytes are in [`Lines::bytes`]. `ended`: a line end follows, not the end of the file.
     Whole { offset: u64, record: u64, ended: bool },
     /// A line above the limit, passed over.
@@ -21,7 +21,7 @@ pub(super) enum Line {
 }
 
 /// Walks through the lines of a file.
-pub(super) struct Lines {
+pub(crate) struct Lines {
     input: Input,
     max_line_bytes: usize,
     record: u64,
@@ -35,7 +35,7 @@ const STOPPED: u64 = u64::MAX;
 
 impl Lines {
     /// Opens a file at the start or at a position that [`Lines::position`] returned.
-    pub(super) fn open(path: &str, at: Option<&Position>, max_line_bytes: usize) -> Result<Self> {
+    pub(crate) fn open(path: &str, at: Option<&Position>, max_line_bytes: usize) -> Result<Self> {
         let input = Input::open(path)?;
         let mut lines = Self { input, max_line_bytes, record: 0, spent: 0, line: 0, stopped: false };
         let Some(at) = at else { return Ok(lines) };
@@ -59,29 +59,29 @@ impl Lines {
     }
 
     /// What the file is compressed with.
-    pub(super) fn codec(&self) -> Codec {
+    pub(crate) fn codec(&self) -> Codec {
         self.input.codec()
     }
 
     /// Where the next line starts.
-    pub(super) fn position(&self) -> Position {
+    pub(crate) fn position(&self) -> Position {
         let next = self.input.stream_offset() + self.spent as u64;
         Position { offset: if self.stopped { STOPPED } else { next }, record: self.record }
     }
 
     /// The last line, without its end.
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         let line = &self.input.bytes()[..self.line];
         line.strip_suffix(b"\r").unwrap_or(line)
     }
 
     /// Whether the file holds no byte at all.
-    pub(super) fn is_empty_file(&self) -> bool {
+    pub(crate) fn is_empty_file(&self) -> bool {
         self.input.file_bytes() == 0
     }
 
     /// Gives up on the rest of the file.
-    pub(super) fn stop(&mut self) -> Result<()> {
+    pub(crate) fn stop(&mut self) -> Result<()> {
         self.spent = 0;
         self.line = 0;
         self.stopped = true;
@@ -89,7 +89,7 @@ impl Lines {
     }
 
     /// Goes to the next line.
-    pub(super) fn advance(&mut self) -> Result<Line> {
+    pub(crate) fn advance(&mut self) -> Result<Line> {
         self.input.consume(std::mem::take(&mut self.spent));
         self.line = 0;
         let offset = self.input.stream_offset();

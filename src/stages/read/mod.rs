@@ -8,7 +8,7 @@ mod framing;
 mod header;
 mod http;
 pub mod jsonl;
-mod lines;
+pub(crate) mod lines;
 pub mod parquet;
 mod records;
 #[cfg(test)]
