@@ -4,6 +4,7 @@ mod console;
 mod describe;
 pub mod explain;
 pub mod inspect;
+mod lm;
 pub mod records;
 mod run;
 mod show;
@@ -59,6 +60,8 @@ enum Command {
     Records(records::Args),
     /// Check token shards.
     Tokens(tokens::Args),
+    /// Train n-gram language models.
+    Lm(lm::Args),
 }
 
 /// A pipeline and what the command line changes in it.
@@ -97,6 +100,7 @@ pub fn main() -> u8 {
         Command::Report(args) => describe::report(args),
         Command::Records(args) => records::run(args),
         Command::Tokens(args) => tokens::run(args),
+        Command::Lm(args) => lm::run(args, cli.log_format),
     };
     match result {
         Ok(code) => code,

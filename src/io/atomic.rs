@@ -47,7 +47,7 @@ impl Write for LateFile {
 
 /// Digits that no other attempt at the same file has: the process number alone is 1 in every container, and
 /// two of them may work on the same task.
-fn attempt() -> String {
+pub(super) fn attempt() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
     format!("{}{nanos}{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
@@ -101,6 +101,20 @@ impl AtomicFile {
     /// [`Error::Io`], for example on a full disk.
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
         Write::write_all(self, bytes).map_err(Error::io("write", &self.target))
+    }
+
+    /// Overwrites bytes that were written before, from `offset` on.
+    ///
+    /// # Errors
+    /// [`Error::Io`], for example on a full disk.
+    pub fn write_at(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
+        use std::os::unix::fs::FileExt;
+        let Some(out) = &mut self.out else {
+            return Err(Error::Failed("file written after commit".to_owned()));
+        };
+        out.flush()
+            .and_then(|()| out.get_mut().open()?.write_all_at(bytes, offset))
+            .map_err(Error::io("write", &self.target))
     }
 }
 

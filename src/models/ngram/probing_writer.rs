@@ -1,0 +1,312 @@
+//! Writes models as KenLM's probing binary, which KenLM, its Python module and we map into memory.
+//!
+//! The format is described in `docs/ngram-training.md`: a header, a hash table of words, single words by number, a
+//! hash table per order, the words. KenLM fills its tables in memory. Here the entries of a table are dealt out by
+//! their place, a range of places at a time is sorted and written, and an entry whose place is taken goes to the next free
+//! one, as in any table with linear probing; so memory does not grow with the model, and the file depends on the model alone.
+//! Tables have 1.5 places per entry, KenLM's own default.
+
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use super::train::emit::{Batch, Names, Sink};
+use crate::error::{Error, Result};
+use crate::io::AtomicFile;
+use crate::io::spool::{Buckets, Scratch};
+
+/// First bytes of the file.
+const MAGIC: &[u8] = b"mmap lm http://kheafield.com/code format version 5\n\0";
+/// Places per entry.
+const MULTIPLIER: f32 = 1.5;
+/// Most ranges that a table is dealt out to.
+const MAX_RANGES: u64 = 512;
+/// Places of the smallest range, as a power of two.
+const MIN_RANGE_BITS: u32 = 16;
+/// Free places at the beginning of a table that are remembered for entries that run over its end.
+const MAX_GAPS: usize = 1 << 16;
+
+/// Places of a table for so many entries.
+fn places(entries: u64) -> u64 {
+    ((MULTIPLIER * entries as f32) as u64).max(entries + 1)
+}
+
+/// A model file that appears when it is finished.
+pub struct ProbingWriter {
+    out: Option<AtomicFile>,
+    scratch: Scratch,
+    counts: Vec<u64>,
+    written: u64,
+    table: Option<Table>,
+}
+
+/// A hash table of one order that is being gathered.
+struct Table {
+    order: usize,
+    places: u64,
+    range_bits: u32,
+    record_bytes: usize,
+    buckets: Buckets,
+}
+
+impl ProbingWriter {
+    /// Starts the file; temporary files go to `scratch`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where its folder cannot be made.
+    pub fn create(path: impl AsRef<Path>, scratch: Scratch) -> Result<Self> {
+        crate::io::remove_leftovers(&path)?;
+        let out = Some(AtomicFile::create(path)?);
+        Ok(Self { out, scratch, counts: Vec::new(), written: 0, table: None })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.written += bytes.len() as u64;
+        self.out.as_mut().map_or(Ok(()), |out| out.write(bytes))
+    }
+
+    fn header(&mut self) -> Result<()> {
+        let mut head = MAGIC.to_vec();
+        head.resize(56, 0);
+        for value in [0.0_f32, 1.0, -0.5] {
+            head.extend_from_slice(&value.to_le_bytes());
+        }
+        for value in [1_u32, u32::MAX, 0] {
+            head.extend_from_slice(&value.to_le_bytes());
+        }
+        head.extend_from_slice(&1_u64.to_le_bytes());
+        head.extend_from_slice(&[self.counts.len() as u8, 0, 0, 0]);
+        head.extend_from_slice(&MULTIPLIER.to_le_bytes());
+        // A probing model, with its words, version 0.
+        head.extend_from_slice(&0_u32.to_le_bytes());
+        head.extend_from_slice(&[1, 0, 0, 0]);
+        head.extend_from_slice(&0_u32.to_le_bytes());
+        for count in &self.counts {
+            head.extend_from_slice(&count.to_le_bytes());
+        }
+        head.resize(head.len().next_multiple_of(8), 0);
+        self.write(&head)
+    }
+
+    /// The table from hashes of words to their numbers; `<unk>` is what is not in it.
+    fn vocabulary(&mut self, names: &Names<'_>) -> Result<()> {
+        let places = places(names.len() as u64);
+        self.write(&0_u32.to_le_bytes())?;
+        self.write(&(names.len() as u32).to_le_bytes())?;
+        let mut entries: Vec<(u64, u64, u32)> = (1..names.len() as u32)
+            .into_par_iter()
+            .map(|number| {
+                let hash = murmur(names.word(number));
+                (hash % places, hash, number)
+            })
+            .collect();
+        entries.par_sort_unstable();
+        let mut probing = Probing::new(places, 12);
+        let mut record = [0; 12];
+        for (place, hash, number) in entries {
+            record[..8].copy_from_slice(&hash.to_le_bytes());
+            record[8..].copy_from_slice(&number.to_le_bytes());
+            probing.put(self, place, &record)?;
+        }
+        probing.finish(self)
+    }
+
+    fn start_table(&mut self, order: usize) -> Result<()> {
+        let places = places(self.counts[order - 1]);
+        let mut range_bits = MIN_RANGE_BITS;
+        while places >> range_bits >= MAX_RANGES {
+            range_bits += 1;
+        }
+        let buckets = self.scratch.buckets((places >> range_bits) as usize + 1)?;
+        let record_bytes = if order == self.counts.len() { 12 } else { 16 };
+        self.table = Some(Table { order, places, range_bits, record_bytes, buckets });
+        Ok(())
+    }
+
+    fn end_table(&mut self) -> Result<()> {
+        let Some(mut table) = self.table.take() else { return Ok(()) };
+        let (places, bytes) = (table.places, table.record_bytes);
+        let mut probing = Probing::new(places, bytes);
+        let group = rayon::current_num_threads();
+        for start in (0..table.buckets.count()).step_by(group) {
+            let mut ranges = Vec::new();
+            for bucket in start..(start + group).min(table.buckets.count()) {
+                let mut range = Vec::new();
+                table.buckets.drain(bucket, |piece| {
+                    range.extend_from_slice(piece);
+                    Ok(())
+                })?;
+                ranges.push(range);
+            }
+            let sorted: Vec<Vec<(u64, u64, [u8; 8])>> =
+                ranges.into_par_iter().with_max_len(1).map(|range| sort(&range, places, bytes)).collect();
+            for (place, key, values) in sorted.into_iter().flatten() {
+                let mut record = [0; 16];
+                record[..8].copy_from_slice(&key.to_le_bytes());
+                record[8..].copy_from_slice(&values);
+                probing.put(self, place, &record[..bytes])?;
+            }
+        }
+        probing.finish(self)
+    }
+}
+
+/// Records of one range by place, and by key where places are equal.
+fn sort(records: &[u8], places: u64, record_bytes: usize) -> Vec<(u64, u64, [u8; 8])> {
+    let mut sorted: Vec<(u64, u64, [u8; 8])> = records
+        .chunks_exact(record_bytes)
+        .map(|record| {
+            let mut whole = [0; 16];
+            whole[..record_bytes].copy_from_slice(record);
+            let [a, b, c, d, e, f, g, h, values @ ..] = whole;
+            let key = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+            (key % places, key, values)
+        })
+        .collect();
+    sorted.sort_unstable();
+    sorted
+}
+
+/// Places records that come by their place.
+struct Probing {
+    start: Option<u64>,
+    places: u64,
+    record_bytes: usize,
+    free: u64,
+    gaps: Vec<u64>,
+    over: Vec<u8>,
+}
+
+impl Probing {
+    fn new(places: u64, record_bytes: usize) -> Self {
+        Self { start: None, places, record_bytes, free: 0, gaps: Vec::new(), over: Vec::new() }
+    }
+
+    fn put(&mut self, out: &mut ProbingWriter, place: u64, record: &[u8]) -> Result<()> {
+        self.skip(out, place)?;
+        if self.free == self.places {
+            self.over.extend_from_slice(record);
+            return Ok(());
+        }
+        self.free += 1;
+        out.write(record)
+    }
+
+    /// Leaves places free up to `place`.
+    fn skip(&mut self, out: &mut ProbingWriter, place: u64) -> Result<()> {
+        self.start.get_or_insert(out.written);
+        while self.free < place {
+            if self.gaps.len() < MAX_GAPS {
+                self.gaps.push(self.free);
+            }
+            out.write(&[0; 16][..self.record_bytes])?;
+            self.free += 1;
+        }
+        Ok(())
+    }
+
+    /// Fills the table up; what ran over its end goes to the first free places.
+    fn finish(mut self, out: &mut ProbingWriter) -> Result<()> {
+        self.skip(out, self.places)?;
+        let start = self.start.unwrap_or(out.written);
+        let mut gaps = self.gaps.iter();
+        for record in self.over.chunks_exact(self.record_bytes) {
+            let gap = gaps.next().ok_or_else(|| Error::Failed("a hash table is too crowded".to_owned()))?;
+            if let Some(out) = &mut out.out {
+                out.write_at(start + gap * self.record_bytes as u64, record)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Sink for ProbingWriter {
+    fn begin(&mut self, counts: &[u64], names: &Names<'_>) -> Result<()> {
+        if counts.len() < 2 {
+            return Err(Error::User(
+                "KenLM's binary format has no models of order 1; write an ARPA file".to_owned(),
+            ));
+        }
+        self.counts = counts.to_vec();
+        self.header()?;
+        self.vocabulary(names)
+    }
+
+    fn entries(&mut self, batch: &Batch<'_>, _: &Names<'_>) -> Result<()> {
+        let order = batch.order;
+        if order == 1 {
+            let mut bytes = Vec::with_capacity(8 * batch.probs.len() + 8);
+            for (prob, backoff) in batch.probs.iter().zip(batch.backoffs) {
+                bytes.extend_from_slice(&prob.to_le_bytes());
+                bytes.extend_from_slice(&backoff.to_le_bytes());
+            }
+            bytes.extend_from_slice(&[0; 8]);
+            return self.write(&bytes);
+        }
+        while self.table.as_ref().is_none_or(|table| table.order < order) {
+            let next = self.table.as_ref().map_or(2, |table| table.order + 1);
+            self.end_table()?;
+            self.start_table(next)?;
+        }
+        let Some(table) = &mut self.table else { return Ok(()) };
+        let mut record = [0; 16];
+        for (place, words) in batch.words.chunks_exact(order).enumerate() {
+            let key = key(words);
+            record[..8].copy_from_slice(&key.to_le_bytes());
+            record[8..12].copy_from_slice(&batch.probs[place].to_le_bytes());
+            if let Some(backoff) = batch.backoffs.get(place) {
+                record[12..].copy_from_slice(&backoff.to_le_bytes());
+            }
+            let range = (key % table.places) >> table.range_bits;
+            table.buckets.push(range as usize, &record[..table.record_bytes])?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, names: &Names<'_>) -> Result<()> {
+        let mut next = self.table.as_ref().map_or(2, |table| table.order + 1);
+        self.end_table()?;
+        while next <= self.counts.len() {
+            self.start_table(next)?;
+            self.end_table()?;
+            next += 1;
+        }
+        for number in 0..names.len() as u32 {
+            self.write(names.word(number))?;
+            self.write(&[0])?;
+        }
+        self.out.take().map_or(Ok(()), AtomicFile::commit)
+    }
+}
+
+/// The key of an n-gram, from its last word back to its first.
+fn key(words: &[u32]) -> u64 {
+    let mut backwards = words.iter().rev();
+    let last = backwards.next().map_or(0, |&word| u64::from(word));
+    backwards.fold(last, |key, &word| {
+        key.wrapping_mul(8_978_948_897_894_561_157)
+            ^ (1 + u64::from(word)).wrapping_mul(17_894_857_484_156_487_943)
+    })
+}
+
+/// MurmurHash64A with seed 0 (Austin Appleby, public domain): KenLM's hash of words.
+fn murmur(word: &[u8]) -> u64 {
+    const M: u64 = 0xc6a4_a793_5bd1_e995;
+    let mix = |value: u64| {
+        let value = value.wrapping_mul(M);
+        (value ^ value >> 47).wrapping_mul(M)
+    };
+    let mut hash = (word.len() as u64).wrapping_mul(M);
+    let mut eights = word.chunks_exact(8);
+    for eight in &mut eights {
+        let value = eight.iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte));
+        hash = (hash ^ mix(value)).wrapping_mul(M);
+    }
+    let rest = eights.remainder();
+    if !rest.is_empty() {
+        let value = rest.iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte));
+        hash = (hash ^ value).wrapping_mul(M);
+    }
+    hash = (hash ^ hash >> 47).wrapping_mul(M);
+    hash ^ hash >> 47
+}
