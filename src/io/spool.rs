@@ -342,7 +342,7 @@ mod tests {
             buckets.push((number % 5) as usize, &number.to_le_bytes()).unwrap();
         }
         for bucket in 0..7 {
-            let mut expected = (0..100_000).filter(|number| number % 5 == bucket);
+            let mut expected = (0..100_000_u32).filter(|number| number % 5 == bucket);
             let drained = |piece: &[u8]| {
                 for bytes in piece.chunks(4) {
                     assert_eq!(bytes, expected.next().unwrap().to_le_bytes());

@@ -310,3 +310,138 @@ fn murmur(word: &[u8]) -> u64 {
     hash = (hash ^ hash >> 47).wrapping_mul(M);
     hash ^ hash >> 47
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::models::ngram::train::{TrainConfig, Trainer, split};
+
+    /// Records of a table that are found from their place on without a free place in between.
+    fn find(table: &[u8], record_bytes: usize, key: u64) -> Option<&[u8]> {
+        let places = (table.len() / record_bytes) as u64;
+        (0..places)
+            .map(|step| {
+                let at = ((key + step) % places) as usize;
+                &table[at * record_bytes..(at + 1) * record_bytes]
+            })
+            .take_while(|record| record[..8] != [0; 8])
+            .find(|record| record[..8] == key.to_le_bytes())
+            .map(|record| &record[8..])
+    }
+
+    #[test]
+    fn what_runs_over_the_end_goes_to_the_beginning() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x");
+        let mut writer = ProbingWriter::create(&path, Scratch::new(dir.path()).unwrap()).unwrap();
+        writer.write(b"head").unwrap();
+        // Ten places; keys are their places plus tens.
+        let keys = [20_u64, 11, 8, 18, 28, 9, 109];
+        let mut sorted: Vec<(u64, u64)> = keys.iter().map(|&key| (key % 10, key)).collect();
+        sorted.sort_unstable();
+        let mut probing = Probing::new(10, 12);
+        for (place, key) in sorted {
+            let mut record = key.to_le_bytes().to_vec();
+            record.extend((key as u32).to_le_bytes());
+            probing.put(&mut writer, place, &record).unwrap();
+        }
+        probing.finish(&mut writer).unwrap();
+        writer.write(b"tail").unwrap();
+        writer.out.take().unwrap().commit().unwrap();
+        let bytes = std::fs::read(path).unwrap();
+        assert_eq!(bytes.len(), 4 + 120 + 4);
+        assert!(bytes.starts_with(b"head") && bytes.ends_with(b"tail"));
+        for key in keys {
+            assert_eq!(find(&bytes[4..124], 12, key), Some(&(key as u32).to_le_bytes()[..]), "{key}");
+        }
+        assert_eq!(find(&bytes[4..124], 12, 38), None);
+    }
+
+    #[test]
+    fn words_hash_as_in_kenlm() {
+        // MurmurHash64A of the three lengths that matter: whole eights, a rest, nothing.
+        assert_eq!(murmur(b""), 0);
+        assert_eq!(murmur(b"a"), 0x071717d2d36b6b11);
+        assert_eq!(murmur(b"</s>") != murmur(b"<s>"), true);
+    }
+
+    /// A model of two files: what ARPA says is found in the binary.
+    #[test]
+    fn every_entry_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let text: String = (0..20_000_u32)
+            .map(|n| {
+                format!("w{} {}", n.wrapping_mul(2_654_435_761) >> 23, if n % 9 == 0 { "\n" } else { "" })
+            })
+            .collect();
+        let mut config = TrainConfig::new(3, dir.path());
+        (config.prune, config.discount_fallback) = (vec![0, 0, 1], Some([0.5, 1.0, 1.5]));
+        let mut trainer = Trainer::new(config).unwrap();
+        for line in text.lines() {
+            trainer.add_sentence(split(line.as_bytes())).unwrap();
+        }
+        let paths = ["a", "b"].map(|name| dir.path().join(name));
+        let mut arpa = crate::models::ngram::arpa_writer::ArpaWriter::create(&paths[0]).unwrap();
+        let mut binary = ProbingWriter::create(&paths[1], Scratch::new(dir.path()).unwrap()).unwrap();
+        trainer.finish(&mut [&mut arpa, &mut binary]).unwrap();
+        let [arpa, binary] = paths.map(|path| std::fs::read(path).unwrap());
+
+        let arpa = String::from_utf8(arpa).unwrap();
+        let lines =
+            || arpa.lines().map(|line| line.split('\t').collect::<Vec<_>>()).filter(|line| line.len() > 1);
+        let count = |n: usize| lines().filter(|line| line[1].split(' ').count() == n).count();
+        let counts = [count(1), count(2), count(3)];
+        assert!(binary.starts_with(MAGIC) && binary[88] == 3);
+        let mut at = (108_usize + 24).next_multiple_of(8) + 8;
+        let mut section = |bytes: usize| {
+            at += bytes;
+            &binary[at - bytes..at]
+        };
+        let vocabulary = section(12 * places(counts[0] as u64) as usize);
+        let unigrams = section(8 * (counts[0] + 1));
+        let bigrams = section(16 * places(counts[1] as u64) as usize);
+        let trigrams = section(12 * places(counts[2] as u64) as usize);
+        let names = &binary[at..];
+        assert_eq!(names.split(|&byte| byte == 0).count(), counts[0] + 1);
+        let mut numbers = BTreeMap::new();
+        for (number, name) in names.split(|&byte| byte == 0).enumerate().take(counts[0]) {
+            let name = std::str::from_utf8(name).unwrap();
+            numbers.insert(name, number as u32);
+            let expected = (number > 0).then(|| (number as u32).to_le_bytes());
+            assert_eq!(
+                find(vocabulary, 12, murmur(name.as_bytes())),
+                expected.as_ref().map(|bytes| &bytes[..])
+            );
+        }
+        // N-grams with a longer one behind them, and with a longer one that ends in them.
+        let mut extended: [std::collections::BTreeSet<Vec<u32>>; 2] = Default::default();
+        let grams: Vec<(Vec<u32>, Vec<&str>)> =
+            lines().map(|line| (line[1].split(' ').map(|word| numbers[word]).collect(), line)).collect();
+        for (gram, _) in grams.iter().filter(|(gram, _)| gram.len() > 1) {
+            extended[0].insert(gram[..gram.len() - 1].to_vec());
+            extended[1].insert(gram[1..].to_vec());
+        }
+        for (gram, line) in &grams {
+            let found = match gram.as_slice() {
+                [word] => &unigrams[8 * *word as usize..8 * *word as usize + 8],
+                [_, _] => find(bigrams, 16, key(gram)).unwrap(),
+                _ => find(trigrams, 12, key(gram)).unwrap(),
+            };
+            let value = |at: usize| f32::from_le_bytes(found[at..at + 4].try_into().unwrap());
+            let (prob, backoff): (f32, f32) =
+                (line[0].parse().unwrap(), line.get(2).map_or(0.0, |text| text.parse().unwrap()));
+            assert_eq!(-value(0).abs(), prob, "{line:?}");
+            if gram.len() < 3 {
+                assert_eq!(value(4), backoff);
+                let goes_on = extended[0].contains(gram);
+                assert_eq!(value(4).to_bits() == (-0.0_f32).to_bits(), !goes_on, "{line:?}");
+                let special = gram == &[1];
+                assert_eq!(value(0).is_sign_positive(), special || extended[1].contains(gram), "{line:?}");
+            } else {
+                assert!(value(0).is_sign_negative());
+            }
+        }
+    }
+}

@@ -22,6 +22,8 @@ use crate::io::spool::{Scratch, Spool, SpoolReader, SpoolWriter};
 const MAX_FAN_IN: usize = 128;
 /// Tokens of the smallest block, however small the budget.
 const MIN_BLOCK_TOKENS: usize = 1 << 16;
+/// What sorting a block needs for each word of the vocabulary.
+const SORT_BYTES_PER_WORD: usize = size_of::<u32>() + size_of::<&[u8]>();
 /// N-grams that one thread sorts in one go.
 const TASK_GRAMS: usize = 1 << 16;
 
@@ -43,7 +45,7 @@ impl Counter {
     /// Takes a sentence without its borders. `words` and `words_bytes` tell how large the vocabulary is by now.
     pub(super) fn add(&mut self, sentence: &[u32], words: usize, words_bytes: usize) -> Result<()> {
         let shape = Shape::new(self.order, words);
-        let left = self.memory_bytes.saturating_sub(words_bytes);
+        let left = self.memory_bytes.saturating_sub(words_bytes + SORT_BYTES_PER_WORD * words);
         let block = (left / (shape.key_bytes() + 4)).clamp(MIN_BLOCK_TOKENS, 1 << 31);
         let needed = self.tokens.len() + sentence.len() + 2;
         if needed > block && !self.tokens.is_empty() {

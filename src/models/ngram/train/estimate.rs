@@ -29,7 +29,7 @@ pub const STEPS: f64 = 1e7;
 /// `|log10 p|`, rounded.
 pub(super) fn magnitude(p: f64) -> f32 {
     let magnitude = (-p.log10()).clamp(0.0, LOG_ZERO);
-    ((magnitude * STEPS).round() / STEPS) as f32
+    ((magnitude * STEPS).round() / STEPS).abs() as f32
 }
 
 /// A probability as KenLM's files hold it: its negative logarithm, positive where a longer n-gram ends in this one.
@@ -109,8 +109,8 @@ pub(super) fn estimate(
         .zip(&walk.unigram_backoffs)
         .map(|((&p, &extends), &backoff)| (signed(p, extends), backoff))
         .collect();
-    // `<s>` is never predicted; KenLM gives it probability one.
-    unigrams[BEGIN as usize].0 = -0.0;
+    // `<s>` is never predicted; KenLM gives it a logarithm of zero, and the sign of words that others stand before.
+    unigrams[BEGIN as usize].0 = 0.0;
     Ok(Estimated {
         unigrams,
         grams: walk.grams,
