@@ -7,6 +7,8 @@ mod bad_pipelines;
 mod crawl;
 #[path = "suite/generated.rs"]
 mod generated;
+#[path = "suite/lm_train.rs"]
+mod lm_train;
 #[path = "suite/recipes.rs"]
 mod recipes;
 #[path = "suite/resume.rs"]

@@ -103,6 +103,18 @@ impl AtomicFile {
         Write::write_all(self, bytes).map_err(Error::io("write", &self.target))
     }
 
+    /// Makes the file now, so that a folder that is not writable, or a folder of the same name, is known before the
+    /// work for it is done.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where there can be no such file.
+    pub fn open(&mut self) -> Result<()> {
+        if self.target.is_dir() {
+            return Err(Error::io("write", &self.target)(std::io::ErrorKind::IsADirectory.into()));
+        }
+        self.write_at(0, &[])
+    }
+
     /// Overwrites bytes that were written before, from `offset` on.
     ///
     /// # Errors
@@ -162,6 +174,15 @@ mod tests {
         assert!(names().is_empty());
         AtomicFile::create(&target).unwrap().commit().unwrap();
         assert_eq!(std::fs::read(&target).unwrap(), b"");
+        // Bytes in front are overwritten; a name that is taken by a folder is refused.
+        let mut file = AtomicFile::create(&target).unwrap();
+        file.open().unwrap();
+        AtomicFile::write(&mut file, b"long tail").unwrap();
+        file.write_at(1, b"ea").unwrap();
+        AtomicFile::write(&mut file, b"s").unwrap();
+        file.commit().unwrap();
+        assert_eq!(std::fs::read(&target).unwrap(), b"leag tails");
+        assert!(AtomicFile::create(dir.path().join("deep")).unwrap().open().is_err());
         // Two attempts at the same file, as by two machines, do not meet before the rename.
         let (mut one, mut two) = (AtomicFile::create(&target).unwrap(), AtomicFile::create(&target).unwrap());
         for _ in 0..100_000 {

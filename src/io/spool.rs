@@ -95,10 +95,10 @@ impl SpoolWriter {
     #[inline]
     pub fn write_varint(&mut self, mut value: u64) -> Result<()> {
         while value >= 0x80 {
-            self.buffer.push(value as u8 | 0x80);
+            self.buffer.push((value & 0x7f) as u8 | 0x80);
             value >>= 7;
         }
-        self.buffer.push(value as u8);
+        self.buffer.push((value & 0x7f) as u8);
         self.spill()
     }
 

@@ -119,6 +119,9 @@ pub(in crate::cli) fn run(args: &Args, format: LogFormat) -> Result<u8> {
             "KenLM's binary format has no models of order 1; use `--arpa`, or a higher `--order`".to_owned(),
         ));
     }
+    if args.arpa.is_some() && args.arpa == args.binary {
+        return Err(Error::User("`--arpa` and `--binary` name the same file".to_owned()));
+    }
     let threads = args.threads.unwrap_or(0) as usize;
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)

@@ -3,6 +3,12 @@
 //!
 //! The format: Doug Paul, "A proposal for grammar interchange", as described by SRILM's `ngram-format` page.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "steps of a logarithm of at most 99, and single digits"
+)]
+
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -26,10 +32,12 @@ impl ArpaWriter {
     /// Starts the file.
     ///
     /// # Errors
-    /// [`crate::error::Error::Io`] where its folder cannot be made.
+    /// [`crate::error::Error::Io`] where there can be no such file.
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
         crate::io::remove_leftovers(&path)?;
-        Ok(Self { out: Some(AtomicFile::create(path)?), order: 0, highest: 0 })
+        let mut out = AtomicFile::create(path)?;
+        out.open()?;
+        Ok(Self { out: Some(out), order: 0, highest: 0 })
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
@@ -40,11 +48,11 @@ impl ArpaWriter {
 impl Sink for ArpaWriter {
     fn begin(&mut self, counts: &[u64], _: &Names<'_>) -> Result<()> {
         self.highest = counts.len();
-        let mut text = "\\data\\\n".to_owned();
+        self.write(b"\\data\\\n")?;
         for (place, count) in counts.iter().enumerate() {
-            text.push_str(&format!("ngram {}={count}\n", place + 1));
+            self.write(format!("ngram {}={count}\n", place + 1).as_bytes())?;
         }
-        self.write(text.as_bytes())
+        Ok(())
     }
 
     fn entries(&mut self, batch: &Batch<'_>, names: &Names<'_>) -> Result<()> {
@@ -145,6 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::float_cmp, reason = "the very same number is meant")]
     fn decimals_read_back_as_the_same_number() {
         let text = |magnitude: f32| {
             let mut out = Vec::new();

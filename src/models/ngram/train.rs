@@ -289,8 +289,8 @@ impl Trainer {
         let ends = emit::cuts(self.words.counts(), 0..words, buckets as usize);
         let bucket_of = emit::bucket_of(&ends, 0);
         let model =
-            estimate::estimate(adjusted, &discounts, &allowed, (&bucket_of, ends.len()), &self.scratch)?;
-        drop(bucket_of);
+            estimate::estimate(&adjusted, &discounts, &allowed, (&bucket_of, ends.len()), &self.scratch)?;
+        drop((bucket_of, adjusted));
         let mut kept: Vec<u64> = counts.iter().map(|counts| counts.kept).collect();
         kept[0] += 2;
         let limit = (memory / 16).max(1 << 20);
@@ -315,10 +315,10 @@ impl Trainer {
             Vocabulary::All => return Ok(Vec::new()),
             Vocabulary::Most(most) => {
                 let counts = self.words.counts();
-                let mut numbers: Vec<u32> = (END + 1..words as u32).collect();
-                numbers.sort_by_key(|&number| std::cmp::Reverse(counts[number as usize]));
+                let mut numbers: Vec<usize> = (END as usize + 1..words).collect();
+                numbers.sort_by_key(|&number| std::cmp::Reverse(counts[number]));
                 for number in numbers.into_iter().take(usize::try_from(*most).unwrap_or(usize::MAX)) {
-                    allowed[number as usize] = true;
+                    allowed[number] = true;
                 }
             }
             Vocabulary::Only(list) => {

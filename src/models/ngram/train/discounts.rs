@@ -26,11 +26,25 @@ impl CountOfCounts {
     /// Takes one n-gram.
     #[inline]
     pub fn add(&mut self, adjusted: u64, kept: bool) {
-        if let 1..=4 = adjusted {
-            self.n[adjusted as usize - 1] += 1;
+        match adjusted {
+            1 => self.n[0] += 1,
+            2 => self.n[1] += 1,
+            3 => self.n[2] += 1,
+            4 => self.n[3] += 1,
+            _ => {}
         }
         self.all += 1;
         self.kept += u64::from(kept);
+    }
+}
+
+/// Which of the three discounts an adjusted count has.
+#[inline]
+pub(super) fn class(adjusted: u64) -> usize {
+    match adjusted {
+        0 | 1 => 0,
+        2 => 1,
+        _ => 2,
     }
 }
 
@@ -47,7 +61,7 @@ impl Discounts {
     /// The discount of an n-gram.
     #[inline]
     pub fn of(&self, adjusted: u64) -> f64 {
-        self.d[(adjusted.clamp(1, 3) - 1) as usize]
+        self.d[class(adjusted)]
     }
 
     /// The closed form, or `fallback` where it fails.
@@ -92,6 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::float_cmp, reason = "the very same number is meant")]
     fn the_closed_form_by_hand() {
         // y = 60 / (60 + 40) = 0.6; 1 - 2 y 20/60 = 0.6; 2 - 3 y 10/20 = 1.1; 3 - 4 y 5/10 = 1.8.
         let counts = CountOfCounts { n: [60, 20, 10, 5], all: 100, kept: 100 };

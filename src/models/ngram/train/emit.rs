@@ -3,6 +3,8 @@
 //! Entries of an order come by last word, then by the word before, and so on: the order of ARPA files made by KenLM.
 //! Each bucket of step 4 holds the n-grams of a few last words, which a stable counting sort puts in place.
 
+#![expect(clippy::cast_possible_truncation, reason = "word numbers and buckets are below 2^32 and 2^16")]
+
 use std::ops::Range;
 
 use super::estimate::Estimated;
@@ -252,7 +254,9 @@ impl<'e, 's> Emitter<'e, 's> {
             }
         }
         if !self.renumbered.is_empty() {
-            words.iter_mut().for_each(|word| *word = self.renumbered[*word as usize]);
+            for word in &mut words {
+                *word = self.renumbered[*word as usize];
+            }
         }
         self.give(&Batch { order, words: &words, probs: &probs, backoffs: &weights })
     }

@@ -13,8 +13,13 @@
 //! A context is written after those inside it, because only then is it known which of its words have a longer
 //! n-gram: KenLM's binary format wants to know.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "word numbers are below 2^32, and probabilities are stored as f32"
+)]
+
 use super::contexts::Adjusted;
-use super::discounts::Discounts;
+use super::discounts::{Discounts, class};
 use super::key::MAX_ORDER;
 use super::words::{BEGIN, UNKNOWN};
 use crate::error::Result;
@@ -77,7 +82,7 @@ struct Walk<'w> {
 
 /// Runs the step. `bucket_of` tells for each word which of the `buckets` its n-grams go to, without decreasing.
 pub(super) fn estimate(
-    adjusted: Adjusted,
+    adjusted: &Adjusted,
     discounts: &[Discounts],
     allowed: &[bool],
     (bucket_of, buckets): (&[u16], usize),
@@ -153,7 +158,7 @@ impl Freed {
     fn take(&mut self, adjusted: u64, kept: bool) {
         self.sum += adjusted;
         if kept {
-            self.kept[(adjusted.clamp(1, 3) - 1) as usize] += 1;
+            self.kept[class(adjusted)] += 1;
         } else {
             self.pruned += adjusted;
         }
@@ -246,6 +251,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::float_cmp, reason = "the very same number is meant")]
     fn values_are_rounded_and_signed() {
         assert_eq!(magnitude(0.01), 2.0);
         assert_eq!(magnitude(0.0), 99.0);

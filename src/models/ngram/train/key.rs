@@ -4,6 +4,8 @@
 //! lie together, and so do the contexts that end alike. Each word takes as many bits as the vocabulary needs, so
 //! that five-grams over a million words are sorted as `u128`.
 
+#![expect(clippy::cast_possible_truncation, reason = "words are cut out of keys")]
+
 /// Words of the longest n-gram.
 pub const MAX_ORDER: usize = 7;
 /// Room for the words of one n-gram: context, newest word first; then the word; then zeros.

@@ -3,6 +3,11 @@
 //! One arena of bytes, one open-addressing table of 8 bytes per place (32 bits of the hash, the number plus one).
 //! Words are bytes: a text that is no UTF-8 is counted as it stands, as KenLM does.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "word numbers and the upper half of hashes have 32 bits; offsets are in memory"
+)]
+
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Number of `<unk>`, every word that is not in the model.
@@ -124,6 +129,7 @@ impl Words {
     }
 
     /// Number of words, the reserved ones among them.
+    #[expect(clippy::len_without_is_empty, reason = "the reserved words are always there")]
     pub fn len(&self) -> usize {
         self.ends.len()
     }
