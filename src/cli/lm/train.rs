@@ -67,7 +67,7 @@ pub(in crate::cli) struct Args {
     /// Threads; default all cores. Changes nothing in the model.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=4096))]
     threads: Option<u32>,
-    /// Folder for temporary files (about 50 bytes per token at order 5); default the system's.
+    /// Folder for temporary files (about 100 bytes per token at order 5); default the system's.
     #[arg(long, value_name = "DIR")]
     temp: Option<PathBuf>,
 }
