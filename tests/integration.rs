@@ -9,6 +9,8 @@ mod classifier;
 mod crawl;
 #[path = "suite/generated.rs"]
 mod generated;
+#[path = "suite/lm_train.rs"]
+mod lm_train;
 #[path = "suite/modes.rs"]
 mod modes;
 #[path = "suite/recipes.rs"]

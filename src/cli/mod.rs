@@ -6,6 +6,7 @@ mod describe;
 pub mod explain;
 pub mod filter;
 pub mod inspect;
+mod lm;
 pub mod records;
 mod run;
 mod show;
@@ -65,6 +66,8 @@ enum Command {
     Classifier(classifier::Args),
     /// Check token shards.
     Tokens(tokens::Args),
+    /// Train n-gram language models.
+    Lm(lm::Args),
 }
 
 /// A pipeline and what the command line changes in it.
@@ -105,6 +108,7 @@ pub fn main() -> u8 {
         Command::Records(args) => records::run(args),
         Command::Classifier(args) => classifier::run(args, cli.log_format),
         Command::Tokens(args) => tokens::run(args),
+        Command::Lm(args) => lm::run(args, cli.log_format),
     };
     match result {
         Ok(code) => code,

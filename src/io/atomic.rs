@@ -47,7 +47,7 @@ impl Write for LateFile {
 
 /// Digits that no other attempt at the same file has: the process number alone is 1 in every container, and
 /// two of them may work on the same task.
-fn attempt() -> String {
+pub(super) fn attempt() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
     format!("{}{nanos}{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
@@ -102,6 +102,32 @@ impl AtomicFile {
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
         Write::write_all(self, bytes).map_err(Error::io("write", &self.target))
     }
+
+    /// Makes the file now, so that a folder that is not writable, or a folder of the same name, is known before the
+    /// work for it is done.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where there can be no such file.
+    pub fn open(&mut self) -> Result<()> {
+        if self.target.is_dir() {
+            return Err(Error::io("write", &self.target)(std::io::ErrorKind::IsADirectory.into()));
+        }
+        self.write_at(0, &[])
+    }
+
+    /// Overwrites bytes that were written before, from `offset` on.
+    ///
+    /// # Errors
+    /// [`Error::Io`], for example on a full disk.
+    pub fn write_at(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
+        use std::os::unix::fs::FileExt;
+        let Some(out) = &mut self.out else {
+            return Err(Error::Failed("file written after commit".to_owned()));
+        };
+        out.flush()
+            .and_then(|()| out.get_mut().open()?.write_all_at(bytes, offset))
+            .map_err(Error::io("write", &self.target))
+    }
 }
 
 impl Write for AtomicFile {
@@ -148,6 +174,15 @@ mod tests {
         assert!(names().is_empty());
         AtomicFile::create(&target).unwrap().commit().unwrap();
         assert_eq!(std::fs::read(&target).unwrap(), b"");
+        // Bytes in front are overwritten; a name that is taken by a folder is refused.
+        let mut file = AtomicFile::create(&target).unwrap();
+        file.open().unwrap();
+        AtomicFile::write(&mut file, b"long tail").unwrap();
+        file.write_at(1, b"ea").unwrap();
+        AtomicFile::write(&mut file, b"s").unwrap();
+        file.commit().unwrap();
+        assert_eq!(std::fs::read(&target).unwrap(), b"leag tails");
+        assert!(AtomicFile::create(dir.path().join("deep")).unwrap().open().is_err());
         // Two attempts at the same file, as by two machines, do not meet before the rename.
         let (mut one, mut two) = (AtomicFile::create(&target).unwrap(), AtomicFile::create(&target).unwrap());
         for _ in 0..100_000 {

@@ -12,6 +12,7 @@ pub mod machine;
 pub mod paths;
 pub mod ranges;
 pub mod runs;
+pub mod spool;
 
 use std::fs::File;
 use std::path::Path;

@@ -1,3 +1,5 @@
 //! Small models without pipeline knowledge.
 
 pub mod fasttext;
+
+pub mod ngram;
