@@ -4,6 +4,7 @@ mod console;
 mod describe;
 pub mod explain;
 pub mod inspect;
+pub mod lm;
 pub mod records;
 mod run;
 mod show;
@@ -57,6 +58,8 @@ enum Command {
     Report(describe::ReportArgs),
     /// List what a reader finds in files.
     Records(records::Args),
+    /// Score text with n-gram language models.
+    Lm(lm::Args),
     /// Check token shards.
     Tokens(tokens::Args),
 }
@@ -96,6 +99,7 @@ pub fn main() -> u8 {
         Command::Inspect(args) => inspect::run(args),
         Command::Report(args) => describe::report(args),
         Command::Records(args) => records::run(args),
+        Command::Lm(args) => lm::run(args),
         Command::Tokens(args) => tokens::run(args),
     };
     match result {
