@@ -10,6 +10,7 @@ mod extraction;
 mod filters;
 mod job;
 mod language;
+mod ngram;
 mod pii;
 mod tokens;
 
@@ -20,6 +21,7 @@ const BENCHMARKS: &[(&str, &str, fn())] = &[
     ("filters", "the statistical filters, alone and chained", filters::run),
     ("job", "WARC to token shards, HTML per CPU second, peak memory", job::run),
     ("language", "language identification", language::run),
+    ("ngram", "n-gram models: tokens scored per CPU second", ngram::run),
     ("pii", "personal data: score on the shared sets, text per CPU second", pii::run),
     ("tokens", "tokenizer training and encoding", tokens::run),
 ];

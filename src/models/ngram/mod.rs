@@ -21,6 +21,7 @@
 mod arpa;
 mod format;
 mod hash;
+mod prefetch;
 mod probing;
 mod score;
 mod search;

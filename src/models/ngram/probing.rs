@@ -7,6 +7,7 @@
 
 use super::format::{Block, Cursor, Error, Header, f32_at};
 use super::hash;
+use super::prefetch::prefetch;
 use super::search::{Gram, Level, Search, check_gram};
 use super::table::{Table, View};
 use super::vocabulary::Vocabulary;
@@ -86,6 +87,11 @@ impl Search for Probing {
         let (id, at) = if entries.len() / 8 > id as usize { (id, 8 * id as usize) } else { (0, 0) };
         (gram(entries, at), node(entries, at, u64::from(id)))
     }
+
+    #[inline]
+    fn prefetch(&self, id: u32) {
+        prefetch(self.unigrams.bytes().get(8 * id as usize));
+    }
 }
 
 /// The table of one order.
@@ -112,12 +118,12 @@ impl Level for TableLevel<'_> {
     }
 
     #[inline]
-    fn touch(&self, shorter: u64, previous: u32) -> u64 {
+    fn prefetch(&self, shorter: u64, previous: u32) {
         let key = hash::longer(shorter, previous);
         match self {
-            Self::Middle(table) => table.touch(key),
-            Self::Longest(table) => table.touch(key),
-            Self::None => 0,
+            Self::Middle(table) => table.prefetch(key),
+            Self::Longest(table) => table.prefetch(key),
+            Self::None => {}
         }
     }
 }

@@ -5,7 +5,7 @@
 //! before, so a block of words goes through the model together, one length after the other. Reads of one
 //! length do not depend on each other, and the processor has many of them under way at once.
 
-use super::search::{Level, Search};
+use super::search::{AHEAD, Level, Search};
 use super::vocabulary::UNKNOWN;
 use super::{MAX_ORDER, Model, Store, hash};
 
@@ -208,31 +208,40 @@ impl Block<'_> {
         self.grams.clear();
         self.backoffs.clear();
         alive.clear();
-        for (at, id) in self.ids.iter().enumerate() {
-            let (gram, node) = store.unigram(*id);
-            self.grams.push(Found { prob: gram.prob, length: 1 });
-            let mut backoffs = [0.0; MAX_ORDER - 1];
-            backoffs[0] = gram.backoff;
-            self.backoffs.push(backoffs);
-            if let Some(node) = node {
-                alive.push((at as u32, node));
+        for ids in self.ids.chunks(AHEAD) {
+            ids.iter().for_each(|id| store.prefetch(*id));
+            for id in ids {
+                let (gram, node) = store.unigram(*id);
+                if let Some(node) = node {
+                    alive.push((self.grams.len() as u32, node));
+                }
+                self.grams.push(Found { prob: gram.prob, length: 1 });
+                let mut backoffs = [0.0; MAX_ORDER - 1];
+                backoffs[0] = gram.backoff;
+                self.backoffs.push(backoffs);
             }
         }
         for length in 2..=order {
             let level = store.level(length);
             alive.retain(|(at, _)| usize::from(self.places[*at as usize].context) + 1 >= length);
             let mut kept = 0;
-            for i in 0..alive.len() {
-                let (at, node) = alive[i];
-                let here = at as usize;
-                let Some((gram, node)) = level.find(node, self.ids[here + 1 - length]) else { continue };
-                self.grams[here] = Found { prob: gram.prob, length: length as u8 };
-                if length < order {
-                    self.backoffs[here][length - 1] = gram.backoff;
+            for first in (0..alive.len()).step_by(AHEAD) {
+                let last = alive.len().min(first + AHEAD);
+                for (at, node) in &alive[first..last] {
+                    level.prefetch(*node, self.ids[*at as usize + 1 - length]);
                 }
-                if let Some(node) = node {
-                    alive[kept] = (at, node);
-                    kept += 1;
+                for i in first..last {
+                    let (at, node) = alive[i];
+                    let here = at as usize;
+                    let Some((gram, node)) = level.find(node, self.ids[here + 1 - length]) else { continue };
+                    self.grams[here] = Found { prob: gram.prob, length: length as u8 };
+                    if length < order {
+                        self.backoffs[here][length - 1] = gram.backoff;
+                    }
+                    if let Some(node) = node {
+                        alive[kept] = (at, node);
+                        kept += 1;
+                    }
                 }
             }
             alive.truncate(kept);

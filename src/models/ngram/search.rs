@@ -19,6 +19,9 @@ impl Gram {
     }
 }
 
+/// Look-ups whose memory is asked for together, before any of them is made: waiting for one is waiting for all.
+pub(super) const AHEAD: usize = 128;
+
 /// A stored model without its vocabulary.
 pub(super) trait Search {
     /// Where a search goes on.
@@ -33,6 +36,9 @@ pub(super) trait Search {
 
     /// A single word. An id out of range, which a checked file does not have, is the unknown word.
     fn unigram(&self, id: u32) -> (Gram, Option<Self::Node>);
+
+    /// Asks for what [`Search::unigram`] will read.
+    fn prefetch(&self, id: u32);
 }
 
 /// N-grams of one order.
@@ -43,8 +49,8 @@ pub(super) trait Level: Copy {
     /// The n-gram that has one more word in front.
     fn find(&self, node: Self::Node, previous: u32) -> Option<(Gram, Option<Self::Node>)>;
 
-    /// Reads what [`Level::find`] will read first; the value means nothing.
-    fn touch(&self, node: Self::Node, previous: u32) -> u64;
+    /// Asks for what [`Level::find`] will read first.
+    fn prefetch(&self, node: Self::Node, previous: u32);
 }
 
 /// Whether a stored probability and backoff are numbers that a model can have.

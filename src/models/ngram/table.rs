@@ -2,6 +2,7 @@
 //! the next place tried after the ideal one.
 
 use super::format::{Block, Cursor, Error, Source, damaged};
+use super::prefetch::prefetch;
 
 /// Number of places of a table for `count` entries.
 pub(super) fn places(count: u64, multiplier: f32) -> u64 {
@@ -126,10 +127,10 @@ impl<'a, const STRIDE: usize> View<'a, STRIDE> {
         index(self.divisor.remainder(key))
     }
 
-    /// Reads the first place of a key, so that it is near when [`View::find`] comes; the value means nothing.
+    /// Asks for the place where [`View::find`] looks first.
     #[inline]
-    pub(super) fn touch(&self, wanted: u64) -> u64 {
-        self.slots.get(self.ideal(wanted)).map_or(0, key)
+    pub(super) fn prefetch(&self, wanted: u64) {
+        prefetch(self.slots.get(self.ideal(wanted)));
     }
 
     /// The entry with a key.

@@ -3,6 +3,8 @@
 
 use super::format::{Block, Cursor, Error, damaged, u32_at, u64_at};
 use super::hash;
+use super::prefetch::prefetch;
+use super::search::AHEAD;
 use super::table::{Filling, Table, View};
 
 /// Id of all unknown words.
@@ -154,12 +156,26 @@ impl Words<'_> {
 
     /// Ids of many words at once, which hides the time that memory takes.
     pub(super) fn ids(&self, hashes: &[u64], ids: &mut Vec<u32>) {
-        ids.extend(hashes.iter().map(|hash| self.id(*hash)));
+        for hashes in hashes.chunks(AHEAD) {
+            for hash in hashes {
+                match self {
+                    Self::Hashed(table) => table.prefetch(*hash),
+                    Self::Sorted(list) => prefetch(list.get(first_look(list.len(), *hash))),
+                }
+            }
+            ids.extend(hashes.iter().map(|hash| self.id(*hash)));
+        }
     }
 }
 
 /// Interpolations before halving takes over, which bounds the time for lists that are not spread evenly.
 const GUESSES: usize = 8;
+
+/// Where a hash would be among `count` that are spread evenly.
+#[expect(clippy::cast_possible_truncation, reason = "less than the length of a list")]
+fn first_look(count: usize, hash: u64) -> usize {
+    (u128::from(hash) * count as u128 >> 64) as usize
+}
 
 /// Place of a hash in a rising list.
 fn place(hashes: &[[u8; 8]], wanted: u64) -> Option<usize> {
@@ -170,8 +186,16 @@ fn place(hashes: &[[u8; 8]], wanted: u64) -> Option<usize> {
             return None;
         }
         let middle = if step < GUESSES && at_high > at_low {
-            let share = u128::from(wanted.saturating_sub(at_low)) * (high - low) as u128;
-            low + usize::try_from(share / (u128::from(at_high - at_low) + 1)).unwrap_or(0).min(high - low - 1)
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a guess, kept in range"
+            )]
+            let guess = {
+                let share = wanted.saturating_sub(at_low) as f64 / (at_high - at_low) as f64;
+                (share * (high - low) as f64) as usize
+            };
+            low + guess.min(high - low - 1)
         } else {
             low + (high - low) / 2
         };

@@ -4,14 +4,12 @@ use std::cmp::Ordering;
 use std::ops::Range;
 
 use crate::models::ngram::format::{Block, Cursor, Error, damaged, u64_at};
+use crate::models::ngram::prefetch::prefetch;
 
 /// Bits that the numbers up to `largest` need.
 pub(super) fn width(largest: u64) -> u32 {
     u64::BITS - largest.leading_zeros()
 }
-
-/// Bits that one read can deliver, wherever in a byte they begin.
-pub(super) const MAX_FIELD_BITS: u32 = 57;
 
 /// The records of one order, each beginning with a word's id.
 #[derive(Debug)]
@@ -90,6 +88,20 @@ impl View<'_> {
         self.bits(at * self.record_bits) & self.word_mask
     }
 
+    /// Asks for a record.
+    #[inline]
+    pub(super) fn prefetch(&self, at: u64) {
+        prefetch(self.bytes.get(usize::try_from(at * self.record_bits >> 3).unwrap_or(usize::MAX)));
+    }
+
+    /// Where [`View::find`] looks first.
+    #[inline]
+    pub(super) fn first_look(&self, siblings: &Range<u64>, word: u32) -> u64 {
+        let (low, high) = (siblings.start, siblings.end.min(self.entries));
+        let count = high.saturating_sub(low);
+        if count > SMALL { low + guess(u64::from(word), self.word_mask, count) } else { low + count / 2 }
+    }
+
     /// The record with a word, among siblings.
     #[inline]
     pub(super) fn find(&self, siblings: Range<u64>, word: u32) -> Option<u64> {
@@ -101,10 +113,7 @@ impl View<'_> {
                 if high - low <= SMALL || wanted < at_low || wanted > at_high {
                     break;
                 }
-                // Ids have at most 32 bits, numbers of records at most 48.
-                let share = u128::from(wanted - at_low) * u128::from(high - low);
-                let guess = u64::try_from(share / u128::from(at_high - at_low + 1)).unwrap_or(0);
-                let middle = low + guess.min(high - low - 1);
+                let middle = low + guess(wanted - at_low, at_high - at_low, high - low);
                 let found = self.word(middle);
                 match found.cmp(&wanted) {
                     Ordering::Equal => return Some(middle),
@@ -123,4 +132,11 @@ impl View<'_> {
         }
         None
     }
+}
+
+/// Place of a number among `count` that are spread evenly from 0 to `most`.
+#[inline]
+fn guess(wanted: u64, most: u64, count: u64) -> u64 {
+    // Siblings differ in a 32-bit id, so there are no more of them in a sound file.
+    (wanted.saturating_mul(count) / (most + 1)).min(count - 1)
 }

@@ -16,6 +16,7 @@ mod quantise;
 use std::ops::Range;
 
 use super::format::{Block, Cursor, Error, Header, Kind, damaged, f32_at, u64_at};
+use super::prefetch::prefetch;
 use super::search::{Gram, Level, Search, check_gram};
 use super::vocabulary::Vocabulary;
 use bits::{Records, width};
@@ -100,15 +101,15 @@ impl Trie {
             let view = middle.view();
             let mut siblings = Siblings::new(&what, parents, ids);
             let mut starts = Starts::new(&what, middle.children);
+            let mut pointers = view.pointers.all(view.records);
             for at in 0..view.records.entries {
                 siblings.next(at, view.records.word(at))?;
                 let gram = view.gram(at);
                 check_gram(gram).map_err(|wrong| Error::Damaged(format!("{what}: {wrong} (record {at})")))?;
-                starts.next(view.pointers.get(&view.records, at))?;
+                starts.next(pointers.next().unwrap_or(0))?;
             }
-            starts.last(view.pointers.get(&view.records, view.records.entries))?;
-            parents =
-                Box::new((0..=view.records.entries).map(move |at| view.pointers.get(&view.records, at)));
+            starts.last(pointers.next().unwrap_or(0))?;
+            parents = Box::new(view.pointers.all(view.records));
         }
         let what = format!("{}-grams", counts.len());
         let mut siblings = Siblings::new(&what, parents, ids);
@@ -264,6 +265,11 @@ impl Search for Trie {
         let gram = Gram { prob: f32_at(entries, at), backoff: f32_at(entries, at + 4) };
         (gram, Children::new(u64_at(entries, at + 8), u64_at(entries, at + 24)))
     }
+
+    #[inline]
+    fn prefetch(&self, id: u32) {
+        prefetch(self.unigrams.bytes().get(16 * id as usize));
+    }
 }
 
 /// The records of one order.
@@ -292,10 +298,11 @@ impl Level for TrieLevel<'_> {
     }
 
     #[inline]
-    fn touch(&self, node: Children, _: u32) -> u64 {
-        match self {
-            Self::Middle(level) => level.records.word(node.start),
-            Self::Longest(level) => level.records.word(node.start),
-        }
+    fn prefetch(&self, node: Children, previous: u32) {
+        let records = match self {
+            Self::Middle(level) => &level.records,
+            Self::Longest(level) => &level.records,
+        };
+        records.prefetch(records.first_look(&node.range(), previous));
     }
 }

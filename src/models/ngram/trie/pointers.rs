@@ -97,23 +97,10 @@ pub(super) struct View<'a> {
     skip: u32,
 }
 
-impl View<'_> {
+impl<'a> View<'a> {
     #[inline]
     fn lower(&self, records: &bits::View, at: u64) -> u64 {
         records.after_word(at, self.skip) & self.mask
-    }
-
-    /// Upper bits of a record's pointer: how many array entries behind the first are not above it.
-    #[inline]
-    fn upper(upper: &[[u8; 8]], at: u64) -> usize {
-        upper.partition_point(|first| u64::from_le_bytes(*first) <= at).saturating_sub(1)
-    }
-
-    /// Where the children of a record begin.
-    #[inline]
-    pub(super) fn get(&self, records: &bits::View, at: u64) -> u64 {
-        let upper = self.upper.map_or(0, |upper| Self::upper(upper, at));
-        ((upper as u64) << self.bits) | self.lower(records, at)
     }
 
     /// Where the children of a record begin and end.
@@ -121,8 +108,24 @@ impl View<'_> {
     pub(super) fn pair(&self, records: &bits::View, at: u64) -> (u64, u64) {
         let (low, next) = (self.lower(records, at), self.lower(records, at + 1));
         let Some(upper) = self.upper else { return (low, next) };
-        let mine = Self::upper(upper, at);
-        let more = upper[mine + 1..].iter().take_while(|first| u64::from_le_bytes(**first) <= at + 1).count();
-        (((mine as u64) << self.bits) | low, ((mine as u64 + more as u64) << self.bits) | next)
+        // The upper bits are how many entries behind the first are not above the record's place.
+        let mine = upper.partition_point(|first| u64::from_le_bytes(*first) <= at).saturating_sub(1);
+        let mut its_end = mine;
+        while upper.get(its_end + 1).is_some_and(|first| u64::from_le_bytes(*first) <= at + 1) {
+            its_end += 1;
+        }
+        (((mine as u64) << self.bits) | low, ((its_end as u64) << self.bits) | next)
+    }
+
+    /// Where the children of all records begin, and where the last ones end.
+    pub(super) fn all(self, records: bits::View<'a>) -> impl Iterator<Item = u64> + 'a {
+        let mut mine = 0;
+        (0..=records.entries).map(move |at| {
+            let upper = self.upper.unwrap_or_default();
+            while upper.get(mine + 1).is_some_and(|first| u64::from_le_bytes(*first) <= at) {
+                mine += 1;
+            }
+            ((mine as u64) << self.bits) | self.lower(&records, at)
+        })
     }
 }
