@@ -182,6 +182,18 @@ impl BuildContext {
         self.files.push((path.to_owned(), xxhash_rust::xxh3::xxh3_128(&bytes)));
         Ok(bytes)
     }
+
+    /// Records the hash of a side file that is too large to be read whole; the stage opens it itself, as with
+    /// [`Model::open`](crate::models::ngram::Model::open). The file is read once, in pieces.
+    ///
+    /// # Errors
+    /// An [`OptionError`] at `key` where the file cannot be read.
+    pub fn note_file(&mut self, key: &str, path: &str) -> Result<(), OptionError> {
+        let hash =
+            crate::io::map::hash_file(path).map_err(|error| OptionError::new(key, error.to_string()))?;
+        self.files.push((path.to_owned(), hash));
+        Ok(())
+    }
 }
 
 /// Works on one document: keeps it, changes it or drops it. Cannot fail: whatever the text, it decides.

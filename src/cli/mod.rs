@@ -66,7 +66,7 @@ enum Command {
     Classifier(classifier::Args),
     /// Check token shards.
     Tokens(tokens::Args),
-    /// Train n-gram language models.
+    /// Train n-gram language models, score text with them.
     Lm(lm::Args),
 }
 

@@ -18,9 +18,7 @@ use crate::document::Reason;
 use crate::error::{Error, Result};
 use crate::io;
 use crate::io::docfile::DocWriter;
-use crate::stage::{
-    Barrier, DocStage, Observer, Pass, Position, Reader, Removal, Side, TaskEnv, TaskReport,
-};
+use crate::stage::{Barrier, DocStage, Observer, Pass, Position, Reader, Removal, Side, TaskEnv, TaskReport};
 use crate::stages::write::{CorpusSchema, CorpusWriter, DuplicatesWriter, QuarantineWriter, RejectsWriter};
 
 /// Payload after which a part ends.

@@ -9,6 +9,7 @@ pub mod columns;
 pub mod docfile;
 pub mod folders;
 pub mod machine;
+pub mod map;
 pub mod paths;
 pub mod ranges;
 pub mod runs;
@@ -20,6 +21,7 @@ use std::path::Path;
 use crate::error::{Error, Result};
 
 pub use atomic::AtomicFile;
+pub use map::Map;
 
 /// Opens a file for reading.
 ///

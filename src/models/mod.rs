@@ -1,5 +1,4 @@
 //! Small models without pipeline knowledge.
 
 pub mod fasttext;
-
 pub mod ngram;

@@ -14,6 +14,7 @@ mod job;
 mod keywords;
 mod language;
 mod language_levels;
+mod ngram;
 mod pii;
 mod tokens;
 
@@ -29,6 +30,8 @@ const BENCHMARKS: &[(&str, &str, fn())] = &[
     ("keywords", "speed and occurrences for given lists and pages", keywords::run),
     ("language", "language identification, keyword and address lists", language::run),
     ("url-reasons", "what `url` says to every address of a file", language::run),
+    ("language", "language identification", language::run),
+    ("ngram", "n-gram models: tokens scored per CPU second", ngram::run),
     ("pii", "personal data: score on the shared sets, text per CPU second", pii::run),
     ("tokens", "tokenizer training and encoding", tokens::run),
 ];
