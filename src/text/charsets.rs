@@ -57,6 +57,35 @@ pub const NONSPACING: u32 = 1 << 19;
 /// Ends a line in Python's `str.splitlines`.
 pub const LINE_END: u32 = 1 << 20;
 
+/// What sort of character one is; every character is of exactly one. Kept in the upper bits of the class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Control, format, private or unassigned.
+    Other,
+    /// Upper-case letter.
+    Upper,
+    /// Lower-case letter.
+    Lower,
+    /// Letter without case, or title case.
+    Uncased,
+    /// Mark that belongs to the letter before it (`M*`): accents, vowel signs.
+    Combining,
+    /// Decimal digit (`Nd`).
+    Decimal,
+    /// Other number (`Nl`, `No`).
+    Number,
+    /// White space, see [`SPACE`].
+    Space,
+    /// Punctuation (`P*`).
+    Punctuation,
+    /// Symbol (`S*`).
+    Symbol,
+}
+
+/// Number of kinds.
+pub const KINDS: usize = 10;
+const KIND_SHIFT: u32 = 24;
+
 /// Marks of the word rules.
 const MARKS: &str = "!#&()*,:;<>?[]_{}¡·¿،؛؟٪۔।…、。！，：；？～";
 /// Quotes and brackets of the word rules.
@@ -353,21 +382,34 @@ fn classify(c: char) -> u32 {
     set(TERMINAL, sentence_end || within(TERMINAL_ONLY_RANGES, code));
     set(SPACELESS, spaceless);
     set(DIGIT, c.is_ascii_digit());
-    set(
-        PUNCT_CATEGORY,
-        matches!(
-            category,
-            Gc::ConnectorPunctuation
-                | Gc::DashPunctuation
-                | Gc::OpenPunctuation
-                | Gc::ClosePunctuation
-                | Gc::InitialPunctuation
-                | Gc::FinalPunctuation
-                | Gc::OtherPunctuation
-        ),
-    );
+    let kind = match category {
+        _ if is_space(c) => Kind::Space,
+        _ if letter && c.is_uppercase() => Kind::Upper,
+        _ if letter && c.is_lowercase() => Kind::Lower,
+        _ if letter => Kind::Uncased,
+        _ if combining => Kind::Combining,
+        Gc::DecimalNumber => Kind::Decimal,
+        Gc::LetterNumber | Gc::OtherNumber => Kind::Number,
+        Gc::ConnectorPunctuation
+        | Gc::DashPunctuation
+        | Gc::OpenPunctuation
+        | Gc::ClosePunctuation
+        | Gc::InitialPunctuation
+        | Gc::FinalPunctuation
+        | Gc::OtherPunctuation => Kind::Punctuation,
+        Gc::MathSymbol | Gc::CurrencySymbol | Gc::ModifierSymbol | Gc::OtherSymbol => Kind::Symbol,
+        _ => Kind::Other,
+    };
     set(LINE_END, matches!(c, '\n'..='\r' | '\u{1C}'..='\u{1E}' | '\u{85}' | '\u{2028}' | '\u{2029}'));
-    class
+    set(PUNCT_CATEGORY, kind == Kind::Punctuation);
+    class | (kind as u32) << KIND_SHIFT
+}
+
+/// Number of the [`Kind`] in class bits.
+#[must_use]
+#[inline]
+pub fn kind_number(class: u32) -> usize {
+    (class >> KIND_SHIFT) as usize
 }
 
 /// Characters below this have an entry in the table; the few above it are classified when asked for.
@@ -447,6 +489,27 @@ mod tests {
         assert_eq!(count(PUNCTUATION | TERMINAL), 281);
         assert_eq!(count(SPACE), 29);
         assert_eq!(count(LINE_END), 10);
+    }
+
+    #[test]
+    fn kinds_of_some_characters() {
+        let of = |c| kind_number(Classes::get().of(c));
+        for (c, kind) in [
+            ('\u{0}', Kind::Other),
+            ('Ж', Kind::Upper),
+            ('ß', Kind::Lower),
+            ('漢', Kind::Uncased),
+            ('ǅ', Kind::Uncased),
+            ('\u{301}', Kind::Combining),
+            ('٣', Kind::Decimal),
+            ('½', Kind::Number),
+            ('\u{3000}', Kind::Space),
+            ('«', Kind::Punctuation),
+            ('€', Kind::Symbol),
+        ] {
+            assert_eq!(of(c), kind as usize, "{c}");
+        }
+        assert_eq!(Kind::Symbol as usize + 1, KINDS);
     }
 
     #[test]

@@ -1,14 +1,19 @@
 //! Pure text helpers: words, sentences, lines, normalising. No files, no stages, no pipeline.
 
 mod affixes;
+pub mod char_counts;
 pub mod charset;
 pub mod charsets;
 mod exceptions;
 pub mod features;
 pub mod langcodes;
+pub mod line_index;
 pub mod lines;
 pub mod repetition;
+pub mod runs;
 pub mod sentences;
 pub mod simplify;
 mod spaceless;
+pub mod terms;
+pub mod word_shapes;
 pub mod words;

@@ -8,7 +8,6 @@
 //! One difference: datatrove compares the repeated 5- to 10-grams by their words written together, so `ab c` and
 //! `a bc` are the same there and different here.
 
-use super::lines::chars;
 use super::words::Word;
 
 /// Smallest n of the repeated n-grams that are measured.
@@ -27,6 +26,8 @@ pub struct Grams {
     /// For n = 5 to 10: length of the n-grams (without spaces) that occurred before, counted from the left
     /// and without overlap.
     pub repeated_chars: [u64; 6],
+    /// For n = 2 to 10: places where an n-gram starts that occurs more than once, all copies counted.
+    pub repeated_places: [u64; 9],
 }
 
 /// Duplicates among a list of texts.
@@ -52,8 +53,6 @@ struct Slot {
 #[derive(Debug, Default)]
 pub struct Counter {
     slots: Vec<Slot>,
-    /// Byte ranges of the texts in `slots`, for [`Counter::duplicates`].
-    ranges: Vec<(usize, usize)>,
     /// Places whose n-gram occurs more than once, with the first place of that n-gram.
     repeated: Vec<(u32, u32)>,
     /// The same for n + 1, and before that the places that may repeat, with their slots.
@@ -90,24 +89,30 @@ impl Counter {
 
     /// Frees tables that an unusually long text has left behind.
     pub fn trim(&mut self) {
-        if self.slots.len().max(self.ranges.capacity()) > MAX_KEPT_SLOTS {
+        if self.slots.len() > MAX_KEPT_SLOTS {
             *self = Self::default();
         }
     }
 
-    /// Counts the texts that stood earlier in the list. All are parts of `text`.
-    pub fn duplicates<'t>(&mut self, text: &'t str, parts: impl Iterator<Item = &'t str>) -> Duplicates {
-        self.ranges.clear();
-        let origin = text.as_ptr() as usize;
-        for part in parts {
-            let start = part.as_ptr() as usize - origin;
-            self.ranges.push((start, start + part.len()));
+    /// Calls `copy` with the number of each of `count` parts of a text that stood earlier among them.
+    pub fn copies(
+        &mut self,
+        text: &str,
+        count: usize,
+        range: impl Fn(usize) -> (u32, u32),
+        mut copy: impl FnMut(usize),
+    ) {
+        if count < 2 {
+            return;
         }
-        let mask = self.clear_slots(self.ranges.len());
-        let mut counts = Duplicates { total: self.ranges.len() as u64, ..Duplicates::default() };
+        let mask = self.clear_slots(count);
         let bytes = text.as_bytes();
-        for (number, &(start, end)) in self.ranges.iter().enumerate() {
-            let part = &bytes[start..end];
+        let part_of = |number: usize| {
+            let (start, end) = range(number);
+            &bytes[start as usize..end as usize]
+        };
+        for number in 0..count {
+            let part = part_of(number);
             let key = xxhash_rust::xxh3::xxh3_64(part);
             let mut place = place_of(key, mask);
             loop {
@@ -116,16 +121,13 @@ impl Counter {
                     *slot = Slot { key, first: index(number), count: 1 };
                     break;
                 }
-                let (start, end) = self.ranges[slot.first as usize];
-                if slot.key == key && &bytes[start..end] == part {
-                    counts.duplicates += 1;
-                    counts.duplicate_chars += chars(&text[start..end]) as u64;
+                if slot.key == key && part_of(slot.first as usize) == part {
+                    copy(number);
                     break;
                 }
                 place = (place + 1) & mask;
             }
         }
-        counts
     }
 
     /// Measures the n-grams of a text with these words.
@@ -146,6 +148,7 @@ impl Counter {
                 break;
             }
             let top = self.count_pairs();
+            grams.repeated_places[n - 2] = self.repeated.len() as u64;
             if n < MIN_REPEATED {
                 let (first, count) = top.unwrap_or((0, 1));
                 let length = self.chars_in(first as usize, n) + (n as u64 - 1);
@@ -273,6 +276,7 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::super::lines::chars;
     use super::super::words::Splitter;
     use super::*;
 
@@ -288,6 +292,13 @@ mod tests {
             if let Some(gram) = words.windows(n).find(|gram| counts[*gram] == best) {
                 grams.top_chars[n - 2] = chars(&gram.join(" ")) as u64 * best;
             }
+        }
+        for n in 2..=10 {
+            let mut counts: HashMap<&[&str], u64> = HashMap::new();
+            for gram in words.windows(n) {
+                *counts.entry(gram).or_default() += 1;
+            }
+            grams.repeated_places[n - 2] = counts.values().filter(|&&count| count > 1).sum();
         }
         for n in 5..=10 {
             let mut seen = std::collections::HashSet::new();
@@ -322,9 +333,11 @@ mod tests {
     }
 
     #[test]
-    fn copies_are_counted_with_their_characters() {
+    fn copies_stood_earlier() {
         let text = "é\nb\né\n\né\nb";
-        let found = Counter::default().duplicates(text, text.split('\n'));
-        assert_eq!(found, Duplicates { total: 6, duplicates: 3, duplicate_chars: 3 });
+        let parts = [(0, 2), (3, 4), (5, 7), (8, 8), (9, 11), (12, 13)];
+        let mut found = Vec::new();
+        Counter::default().copies(text, parts.len(), |number| parts[number], |number| found.push(number));
+        assert_eq!(found, [2, 4, 5]);
     }
 }

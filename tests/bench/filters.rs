@@ -38,6 +38,9 @@ fn stages(wanted: &[(&'static str, &str)]) -> Stages {
     wanted.iter().map(build).collect()
 }
 
+/// Everything that `text_ratios` can measure, and the least: what it checks when nobody says otherwise.
+const RATIOS: [(&str, &str); 2] = [("text_ratios", r#"{"measure_all": true}"#), ("text_ratios", "{}")];
+
 /// The texts and whether they are the reference's.
 fn texts() -> (Vec<String>, bool) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/reference/c4/documents.jsonl");
@@ -128,6 +131,12 @@ pub(crate) fn run() {
         measure(one.0, &stages(&[*one]), &texts);
     }
     measure("chain", &chain, &texts);
+    measure("c4_paragraph", &stages(&[("c4_paragraph", "{}")]), &texts);
+    for (label, one) in ["text_ratios, all", "text_ratios"].into_iter().zip(RATIOS) {
+        measure(label, &stages(&[one]), &texts);
+    }
+    let with_ratios: Vec<_> = CHAIN[..2].iter().copied().chain([RATIOS[0]]).collect();
+    measure("Gopher + ratios, all", &stages(&with_ratios), &texts);
     // With a fastText model (`TAMIS_LID_MODEL=lid.176.ftz`) the chain of five, the whole text scored.
     if let Ok(model) = std::env::var("TAMIS_LID_MODEL") {
         let options = serde_json::json!({ "model": model, "keep": ["en"], "min_score": 0.65 }).to_string();

@@ -12,9 +12,11 @@ use aho_corasick::{AhoCorasick, MatchKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::rules::{Rules, below, count, deciding, ratio};
 use crate::document::{Document, Outcome, Reason};
 use crate::stage::{
-    BuildContext, Built, Context, DocStage, Kind, OptionError, ScoreSpec, StageSpec, parse_options, schema_of,
+    BuildContext, Built, Context, DocStage, Kind, Limit, OptionError, ScoreSpec, StageSpec, parse_options,
+    schema_of,
 };
 use crate::text::charsets::{Classes, DECIMAL};
 use crate::text::features::Features;
@@ -44,11 +46,20 @@ pub static SPEC: StageSpec = StageSpec {
     scores: &[
         ScoreSpec { name: "sentences", doc: "sentences in the lines that are left", min: 0.0, max: 200.0 },
         ScoreSpec { name: "kept_line_ratio", doc: "share of lines that are left", min: 0.0, max: 1.0 },
+        ScoreSpec {
+            name: "changed",
+            doc: "1 where the rules take something out of the text, else 0",
+            min: 0.0,
+            max: 1.0,
+        },
     ],
-    limits: &[],
+    limits: LIMITS,
     schema: schema_of::<Config>,
     build,
 };
+
+const LIMITS: &[Limit] = &[below("too_few_sentences", "sentences", "min_sentences")];
+static DECIDING: [&str; LIMITS.len()] = deciding(LIMITS);
 
 /// What the rules look at one by one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema)]
@@ -134,6 +145,7 @@ fn build(options: serde_json::Value, _: &mut BuildContext) -> Result<Built, Vec<
 pub struct Stage {
     config: Config,
     phrases: AhoCorasick,
+    rules: Rules,
 }
 
 /// What becomes of a line.
@@ -164,7 +176,7 @@ impl Stage {
             .kind(Some(aho_corasick::AhoCorasickKind::DFA))
             .build(PHRASES)
             .expect("eight short phrases make a small automaton");
-        Self { config, phrases }
+        Self { rules: Rules::new(&SPEC, &[count(config.min_sentences)]), config, phrases }
     }
 
     fn find_phrases(&self, line: &str) -> Found {
@@ -291,30 +303,40 @@ impl DocStage for Stage {
         let outcome = match result {
             Err(reason) => Outcome::Drop(reason),
             Ok(counts) => {
-                cx.score(doc, "sentences", counts.sentences as f64);
-                cx.score(doc, "kept_line_ratio", counts.kept as f64 / counts.units.max(1) as f64);
-                match self.config.min_sentences {
-                    Some(limit) if counts.sentences < limit => Outcome::Drop(Reason::measured(
-                        "too_few_sentences",
-                        counts.sentences as f64,
-                        limit as f64,
-                    )),
-                    _ => {
-                        kept.truncate(strip_end(&kept).len());
-                        let blank = kept.len() - strip_start(&kept).len();
-                        kept.drain(..blank);
-                        if kept == doc.text {
-                            Outcome::Keep
-                        } else {
-                            std::mem::swap(&mut doc.text, &mut kept);
-                            Outcome::Changed
-                        }
-                    }
+                kept.truncate(strip_end(&kept).len());
+                let blank = kept.len() - strip_start(&kept).len();
+                kept.drain(..blank);
+                let changed = if kept == doc.text { 0.0 } else { 1.0 };
+                let values = [counts.sentences as f64, ratio(counts.kept, counts.units), changed];
+                self.rules.score(doc, cx, &values);
+                let outcome = self.decide(&values).expect("all values were just measured");
+                if outcome == Outcome::Changed {
+                    std::mem::swap(&mut doc.text, &mut kept);
                 }
+                outcome
             }
         };
         cx.features.buffer = kept;
         outcome
+    }
+
+    /// A page that went for `lorem ipsum` or `{` has no scores and cannot be decided again.
+    fn redecide(&self, stored: &Document, stage: &str) -> Option<Outcome> {
+        self.decide(&self.rules.stored(stored, stage))
+    }
+
+    fn deciding_options(&self) -> &'static [&'static str] {
+        &DECIDING
+    }
+}
+
+impl Stage {
+    fn decide(&self, values: &[f64]) -> Option<Outcome> {
+        match self.rules.verdict(values, |_, _| true)? {
+            Outcome::Keep if values[2].is_nan() => None,
+            Outcome::Keep if values[2] > 0.0 => Some(Outcome::Changed),
+            outcome => Some(outcome),
+        }
     }
 }
 

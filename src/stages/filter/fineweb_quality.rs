@@ -9,12 +9,13 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::rules::{Rules, above, below, deciding, ratio};
 use crate::document::{Document, Outcome, Reason};
 use crate::stage::{
-    BuildContext, Built, Context, DocStage, Kind, OptionError, ScoreSpec, StageSpec, parse_options, schema_of,
+    BuildContext, Built, Context, DocStage, Kind, Limit, OptionError, ScoreSpec, StageSpec, parse_options,
+    schema_of,
 };
-use crate::text::charsets::{Classes, TERMINAL, is_space};
-use crate::text::lines::chars;
+use crate::text::charsets::{Classes, TERMINAL};
 
 /// The reasons' names in datatrove.
 pub const DATATROVE_REASONS: &[(&str, &str)] = &[
@@ -61,9 +62,20 @@ pub static SPEC: StageSpec = StageSpec {
         },
         ScoreSpec { name: "newlines_per_word", doc: "newlines per word", min: 0.0, max: 1.0 },
     ],
-    limits: &[],
+    limits: LIMITS,
     schema: schema_of::<Config>,
     build,
+};
+
+const LIMITS: &[Limit] = &[
+    below("too_few_punctuated_lines", "punctuated_line_ratio", "min_punctuated_line_ratio"),
+    above("too_many_short_lines", "short_line_ratio", "max_short_line_ratio"),
+    above("duplicate_line_chars", "duplicate_line_char_ratio", "max_duplicate_line_char_ratio"),
+    above("too_many_newlines", "newlines_per_word", "max_newlines_per_word"),
+];
+static DECIDING: [&str; 5] = {
+    let [a, b, c, d] = deciding(LIMITS);
+    ["keep_unpunctuated", a, b, c, d]
 };
 
 /// Options of `fineweb_quality`. Lines are what stands between newlines, blank ones left out; they are not
@@ -120,13 +132,20 @@ fn build(options: serde_json::Value, _: &mut BuildContext) -> Result<Built, Vec<
 #[derive(Debug)]
 pub struct Stage {
     config: Config,
+    rules: Rules,
 }
 
 impl Stage {
     /// The filter with these options.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self { config }
+        let bounds = [
+            config.min_punctuated_line_ratio,
+            config.max_short_line_ratio,
+            config.max_duplicate_line_char_ratio,
+            config.max_newlines_per_word,
+        ];
+        Self { rules: Rules::new(&SPEC, &bounds), config }
     }
 
     fn ends_properly(&self, classes: &Classes, line: &str) -> bool {
@@ -135,62 +154,56 @@ impl Stage {
             Some(marks) => marks.iter().any(|mark| line.ends_with(mark.as_str())),
         }
     }
-
-    fn is_short(&self, line: &str) -> bool {
-        let limit = self.config.short_line_chars;
-        let bytes = line.len() as u64;
-        // A character has one to four bytes, so most lines need no counting.
-        bytes <= limit || (bytes / 4 <= limit && chars(line) as u64 <= limit)
-    }
-}
-
-fn text_lines(text: &str) -> impl Iterator<Item = &str> {
-    text.split('\n').filter(|line| !line.chars().all(is_space))
 }
 
 impl DocStage for Stage {
     fn process(&self, doc: &mut Document, cx: &mut Context) -> Outcome {
-        let text = doc.text.as_str();
+        let Some(values) = self.measure(&doc.text, cx) else {
+            return Outcome::Drop(Reason::new("empty_text"));
+        };
+        self.rules.score(doc, cx, &values);
+        self.decide(&values).expect("all values were just measured")
+    }
+
+    fn redecide(&self, stored: &Document, stage: &str) -> Option<Outcome> {
+        self.decide(&self.rules.stored(stored, stage))
+    }
+
+    fn deciding_options(&self) -> &'static [&'static str] {
+        &DECIDING
+    }
+}
+
+impl Stage {
+    /// The values of a text, in the order of the scores; `None` where no line is left.
+    fn measure(&self, text: &str, cx: &mut Context) -> Option<[f64; 4]> {
         let classes = Classes::get();
-        let (mut lines, mut punctuated, mut short) = (0_u64, 0_u64, 0_u64);
-        for line in text_lines(text) {
+        let index = cx.features.line_copies(text);
+        let (mut lines, mut punctuated, mut short, mut copied) = (0_u64, 0_u64, 0_u64, 0_u64);
+        for line in index.full_lines() {
             lines += 1;
-            punctuated += u64::from(self.ends_properly(classes, line));
-            short += u64::from(self.is_short(line));
+            punctuated += u64::from(self.ends_properly(classes, line.of(text)));
+            short += u64::from(u64::from(line.chars) <= self.config.short_line_chars);
+            copied += if line.is_copy { u64::from(line.chars) } else { 0 };
         }
         if lines == 0 {
-            return Outcome::Drop(Reason::new("empty_text"));
+            return None;
         }
-        let newlines = memchr::memchr_iter(b'\n', text.as_bytes()).count() as u64;
-        let copied = cx.features.duplicates(text, text_lines(text)).duplicate_chars;
-        let other_chars = cx.features.chars(text) - newlines;
+        let (newlines, other_chars) = (index.newlines, index.chars - index.newlines);
         let words = cx.features.word_counts(text).words;
-        let punctuated = punctuated as f64 / lines as f64;
-        let short = short as f64 / lines as f64;
-        let copied = copied as f64 / other_chars as f64;
-        let newlines = newlines as f64 / words.max(1) as f64;
-        cx.score(doc, "punctuated_line_ratio", punctuated);
-        cx.score(doc, "short_line_ratio", short);
-        cx.score(doc, "duplicate_line_char_ratio", copied);
-        cx.score(doc, "newlines_per_word", newlines);
+        Some([
+            ratio(punctuated, lines),
+            ratio(short, lines),
+            ratio(copied, other_chars),
+            newlines as f64 / words.max(1) as f64,
+        ])
+    }
 
-        let config = &self.config;
-        if let Some(limit) = config.min_punctuated_line_ratio
-            && punctuated < limit
-            && !(config.keep_unpunctuated && punctuated == 0.0)
-        {
-            return Outcome::Drop(Reason::measured("too_few_punctuated_lines", punctuated, limit));
-        }
-        for (name, value, limit) in [
-            ("too_many_short_lines", short, config.max_short_line_ratio),
-            ("duplicate_line_chars", copied, config.max_duplicate_line_char_ratio),
-            ("too_many_newlines", newlines, config.max_newlines_per_word),
-        ] {
-            if let Some(limit) = limit.filter(|&limit| value > limit) {
-                return Outcome::Drop(Reason::measured(name, value, limit));
-            }
-        }
-        Outcome::Keep
+    fn decide(&self, values: &[f64]) -> Option<Outcome> {
+        self.rules.verdict(values, |limit, value| {
+            let unpunctuated = value == 0.0 && limit.score == "punctuated_line_ratio";
+            !(unpunctuated && self.config.keep_unpunctuated)
+        })
     }
 }
 

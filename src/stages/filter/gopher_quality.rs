@@ -12,12 +12,14 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::document::{Document, Outcome, Reason};
+use super::rules::{Rules, above, below, count, deciding, ratio};
+use super::stop_words::{MAX_STOP_WORDS, StopWords};
+use crate::document::{Document, Outcome};
 use crate::stage::{
-    BuildContext, Built, Context, DocStage, Kind, OptionError, ScoreSpec, StageSpec, parse_options, schema_of,
+    BuildContext, Built, Context, DocStage, Kind, Limit, OptionError, ScoreSpec, StageSpec, parse_options,
+    schema_of,
 };
 use crate::text::lines::{lines, strip_end, strip_start};
-use crate::text::words::{Word, tag};
 
 /// The reasons' names in datatrove.
 pub const DATATROVE_REASONS: &[(&str, &str)] = &[
@@ -86,10 +88,24 @@ pub static SPEC: StageSpec = StageSpec {
         },
         ScoreSpec { name: "stop_words", doc: "distinct stop words found", min: 0.0, max: 40.0 },
     ],
-    limits: &[],
+    limits: LIMITS,
     schema: schema_of::<Config>,
     build,
 };
+
+const LIMITS: &[Limit] = &[
+    below("too_few_words", "words", "min_words"),
+    above("too_many_words", "words", "max_words"),
+    below("words_too_short", "mean_word_chars", "min_mean_word_chars"),
+    above("words_too_long", "mean_word_chars", "max_mean_word_chars"),
+    above("too_many_hashes", "hashes_per_word", "max_hashes_per_word"),
+    above("too_many_ellipses", "ellipses_per_word", "max_ellipses_per_word"),
+    above("too_many_bullet_lines", "bullet_line_ratio", "max_bullet_line_ratio"),
+    above("too_many_ellipsis_lines", "ellipsis_line_ratio", "max_ellipsis_line_ratio"),
+    below("too_few_alphabetic_words", "alphabetic_word_ratio", "min_alphabetic_word_ratio"),
+    below("too_few_stop_words", "stop_words", "min_stop_words"),
+];
+static DECIDING: [&str; LIMITS.len()] = deciding(LIMITS);
 
 /// Options of `gopher_quality`. `null` switches a check off.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -152,7 +168,7 @@ impl Default for Config {
 
 fn build(options: serde_json::Value, _: &mut BuildContext) -> Result<Built, Vec<OptionError>> {
     let config: Config = parse_options(options)?;
-    let different = StopWords::new(&config.stop_words).words.len() as u64;
+    let different = StopWords::new(&config.stop_words).len() as u64;
     if let Some(wanted) = config.min_stop_words.filter(|&wanted| wanted > different) {
         let message = format!(
             "`{wanted}` is more than the {different} different `stop_words`, every document would go"
@@ -163,165 +179,97 @@ fn build(options: serde_json::Value, _: &mut BuildContext) -> Result<Built, Vec<
         let message = format!("{} are more than {MAX_STOP_WORDS}", config.stop_words.len());
         return Err(vec![OptionError::new("stop_words", message)]);
     }
-    Ok(Built::Doc(Box::new(Stage::new(config))))
+    Ok(Built::Doc(Box::new(Stage::new(&config))))
 }
 
 /// The filter.
 #[derive(Debug)]
 pub struct Stage {
-    config: Config,
+    rules: Rules,
     stop_words: StopWords,
 }
 
 impl Stage {
     /// The filter with these options; of the stop words, the first 1,024 by hash count.
     #[must_use]
-    pub fn new(config: Config) -> Self {
-        let stop_words = StopWords::new(&config.stop_words);
-        Self { config, stop_words }
+    pub fn new(config: &Config) -> Self {
+        let bounds = [
+            count(config.min_words),
+            count(config.max_words),
+            config.min_mean_word_chars,
+            config.max_mean_word_chars,
+            config.max_hashes_per_word,
+            config.max_ellipses_per_word,
+            config.max_bullet_line_ratio,
+            config.max_ellipsis_line_ratio,
+            config.min_alphabetic_word_ratio,
+            count(config.min_stop_words),
+        ];
+        Self { rules: Rules::new(&SPEC, &bounds), stop_words: StopWords::new(&config.stop_words) }
     }
-}
-
-/// What the checks look at, in the order of the scores.
-struct Measures {
-    words: u64,
-    mean_word_chars: f64,
-    hashes_per_word: f64,
-    ellipses_per_word: f64,
-    bullet_line_ratio: f64,
-    ellipsis_line_ratio: f64,
-    alphabetic_word_ratio: f64,
-    stop_words: u64,
 }
 
 impl DocStage for Stage {
     fn process(&self, doc: &mut Document, cx: &mut Context) -> Outcome {
-        let found = self.measure(&doc.text, cx);
-        cx.score(doc, "words", found.words as f64);
-        cx.score(doc, "mean_word_chars", found.mean_word_chars);
-        cx.score(doc, "hashes_per_word", found.hashes_per_word);
-        cx.score(doc, "ellipses_per_word", found.ellipses_per_word);
-        cx.score(doc, "bullet_line_ratio", found.bullet_line_ratio);
-        cx.score(doc, "ellipsis_line_ratio", found.ellipsis_line_ratio);
-        cx.score(doc, "alphabetic_word_ratio", found.alphabetic_word_ratio);
-        cx.score(doc, "stop_words", found.stop_words as f64);
-        match self.reason(&found) {
-            Some(reason) => Outcome::Drop(reason),
-            None => Outcome::Keep,
-        }
+        let values = self.measure(&doc.text, cx);
+        self.rules.score(doc, cx, &values);
+        self.decide(&values).expect("all values were just measured")
+    }
+
+    fn redecide(&self, stored: &Document, stage: &str) -> Option<Outcome> {
+        self.decide(&self.rules.stored(stored, stage))
+    }
+
+    fn deciding_options(&self) -> &'static [&'static str] {
+        &DECIDING
     }
 }
 
 impl Stage {
-    fn measure(&self, text: &str, cx: &mut Context) -> Measures {
+    /// The values of a text, in the order of the scores.
+    fn measure(&self, text: &str, cx: &mut Context) -> [f64; 8] {
         let counts = cx.features.word_counts(text);
         let bytes = text.as_bytes();
         let hashes = memchr::memchr_iter(b'#', bytes).count();
         let ellipses =
             memchr::memmem::find_iter(bytes, "...").count() + memchr::memmem::find_iter(bytes, "…").count();
-        let (mut all_lines, mut bullet_lines, mut ellipsis_lines) = (0, 0, 0);
-        for line in lines(text) {
-            all_lines += 1;
-            bullet_lines += u64::from(strip_start(line).starts_with(['•', '-']));
-            let end = strip_end(line);
-            ellipsis_lines += u64::from(end.ends_with("...") || end.ends_with('…'));
-        }
-        Measures {
-            words: counts.non_symbol_words,
-            mean_word_chars: ratio(counts.non_symbol_chars, counts.non_symbol_words),
-            hashes_per_word: ratio(hashes as u64, counts.words),
-            ellipses_per_word: ratio(ellipses as u64, counts.words),
-            bullet_line_ratio: ratio(bullet_lines, all_lines),
-            ellipsis_line_ratio: ratio(ellipsis_lines, all_lines),
-            alphabetic_word_ratio: ratio(counts.alphabetic_words, counts.words),
-            stop_words: self.stop_words.count(text, cx.features.words(text)),
-        }
+        let (all_lines, bullet_lines, ellipsis_lines) = count_lines(text, cx);
+        [
+            counts.non_symbol_words as f64,
+            ratio(counts.non_symbol_chars, counts.non_symbol_words),
+            ratio(hashes as u64, counts.words),
+            ratio(ellipses as u64, counts.words),
+            ratio(bullet_lines, all_lines),
+            ratio(ellipsis_lines, all_lines),
+            ratio(counts.alphabetic_words, counts.words),
+            self.stop_words.count_different(text, cx.features.words(text)) as f64,
+        ]
     }
 
-    fn reason(&self, found: &Measures) -> Option<Reason> {
-        let config = &self.config;
-        let below = |name, value: f64, limit: Option<f64>| {
-            limit.filter(|&limit| value < limit).map(|limit| Reason::measured(name, value, limit))
-        };
-        let above = |name, value: f64, limit: Option<f64>| {
-            limit.filter(|&limit| value > limit).map(|limit| Reason::measured(name, value, limit))
-        };
-        let count = |limit: Option<u64>| limit.map(|limit| limit as f64);
-        let words = found.words as f64;
+    fn decide(&self, values: &[f64]) -> Option<Outcome> {
         // A document without words has no mean length to judge.
-        let mean = |limit: Option<f64>| limit.filter(|_| found.words > 0);
-        below("too_few_words", words, count(config.min_words))
-            .or_else(|| above("too_many_words", words, count(config.max_words)))
-            .or_else(|| below("words_too_short", found.mean_word_chars, mean(config.min_mean_word_chars)))
-            .or_else(|| above("words_too_long", found.mean_word_chars, mean(config.max_mean_word_chars)))
-            .or_else(|| above("too_many_hashes", found.hashes_per_word, config.max_hashes_per_word))
-            .or_else(|| above("too_many_ellipses", found.ellipses_per_word, config.max_ellipses_per_word))
-            .or_else(|| above("too_many_bullet_lines", found.bullet_line_ratio, config.max_bullet_line_ratio))
-            .or_else(|| {
-                above("too_many_ellipsis_lines", found.ellipsis_line_ratio, config.max_ellipsis_line_ratio)
-            })
-            .or_else(|| {
-                below(
-                    "too_few_alphabetic_words",
-                    found.alphabetic_word_ratio,
-                    config.min_alphabetic_word_ratio,
-                )
-            })
-            .or_else(|| below("too_few_stop_words", found.stop_words as f64, count(config.min_stop_words)))
+        let has_words = values[0] > 0.0;
+        self.rules.verdict(values, |limit, _| has_words || limit.score != "mean_word_chars")
     }
 }
 
-fn ratio(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
-}
-
-/// Most stop words that a list may have.
-const MAX_STOP_WORDS: usize = 1024;
-
-/// A set of words that is asked once per word of a text.
-#[derive(Debug)]
-struct StopWords {
-    /// Sorted by tag.
-    words: Vec<(u32, String)>,
-    /// One bit per possible value of a tag's lower bits.
-    filter: [u64; 16],
-}
-
-impl StopWords {
-    fn new(list: &[String]) -> Self {
-        let mut words: Vec<_> = list.iter().map(|word| (tag(word.as_bytes()), word.clone())).collect();
-        words.sort();
-        words.dedup();
-        words.truncate(MAX_STOP_WORDS);
-        let mut filter = [0; 16];
-        for (tag, _) in &words {
-            filter[*tag as usize / 64 % 16] |= 1 << (tag % 64);
-        }
-        Self { words, filter }
+/// All lines as Python's `splitlines` has them, those with a bullet, those with an ellipsis.
+fn count_lines(text: &str, cx: &mut Context) -> (u64, u64, u64) {
+    let (mut all, mut bullets, mut ellipses) = (0, 0, 0);
+    let mut look_at = |line: &str| {
+        all += 1;
+        bullets += u64::from(strip_start(line).starts_with(['•', '-']));
+        let end = strip_end(line);
+        ellipses += u64::from(end.ends_with("...") || end.ends_with('…'));
+    };
+    let index = cx.features.lines(text);
+    if index.has_other_line_ends {
+        lines(text).for_each(look_at);
+    } else {
+        index.lines.iter().for_each(|line| look_at(line.of(text)));
+        all = index.newlines + u64::from(!text.is_empty() && !text.ends_with('\n'));
     }
-
-    /// How many different ones occur.
-    fn count(&self, text: &str, words: &[Word]) -> u64 {
-        let mut seen = [0_u64; MAX_STOP_WORDS / 64];
-        let mut count = 0;
-        for word in words {
-            if self.filter[word.tag as usize / 64 % 16] & 1 << (word.tag % 64) == 0 {
-                continue;
-            }
-            let first = self.words.partition_point(|(tag, _)| *tag < word.tag);
-            let candidates = self.words[first..].iter().take_while(|(tag, _)| *tag == word.tag);
-            for (place, (_, stop_word)) in (first..).zip(candidates) {
-                if seen[place / 64] & 1 << (place % 64) == 0 && stop_word == word.of(text) {
-                    seen[place / 64] |= 1 << (place % 64);
-                    count += 1;
-                }
-            }
-            if count == self.words.len() as u64 {
-                break;
-            }
-        }
-        count
-    }
+    (all, bullets, ellipses)
 }
 
 #[cfg(test)]

@@ -13,11 +13,13 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::rules::{Rules, above, deciding};
 use crate::document::{Document, Outcome, Reason};
 use crate::stage::{
-    BuildContext, Built, Context, DocStage, Kind, OptionError, ScoreSpec, StageSpec, parse_options, schema_of,
+    BuildContext, Built, Context, DocStage, Kind, Limit, OptionError, ScoreSpec, StageSpec, parse_options,
+    schema_of,
 };
-use crate::text::lines::{split_newlines, strip};
+use crate::text::repetition::Duplicates;
 
 /// The reasons' names in datatrove.
 pub const DATATROVE_REASONS: &[(&str, &str)] = &[
@@ -84,10 +86,31 @@ pub static SPEC: StageSpec = StageSpec {
         ratio_score("repeated_9gram_char_ratio", "characters of repeated 9-grams"),
         ratio_score("repeated_10gram_char_ratio", "characters of repeated 10-grams"),
     ],
-    limits: &[],
+    limits: LIMITS,
     schema: schema_of::<Config>,
     build,
 };
+
+const LIMITS: &[Limit] = &[
+    above("duplicate_paragraphs", "duplicate_paragraph_ratio", "max_duplicate_paragraph_ratio"),
+    above(
+        "duplicate_paragraph_chars",
+        "duplicate_paragraph_char_ratio",
+        "max_duplicate_paragraph_char_ratio",
+    ),
+    above("duplicate_lines", "duplicate_line_ratio", "max_duplicate_line_ratio"),
+    above("duplicate_line_chars", "duplicate_line_char_ratio", "max_duplicate_line_char_ratio"),
+    above("frequent_2gram", "frequent_2gram_char_ratio", "max_frequent_2gram_char_ratio"),
+    above("frequent_3gram", "frequent_3gram_char_ratio", "max_frequent_3gram_char_ratio"),
+    above("frequent_4gram", "frequent_4gram_char_ratio", "max_frequent_4gram_char_ratio"),
+    above("repeated_5grams", "repeated_5gram_char_ratio", "max_repeated_5gram_char_ratio"),
+    above("repeated_6grams", "repeated_6gram_char_ratio", "max_repeated_6gram_char_ratio"),
+    above("repeated_7grams", "repeated_7gram_char_ratio", "max_repeated_7gram_char_ratio"),
+    above("repeated_8grams", "repeated_8gram_char_ratio", "max_repeated_8gram_char_ratio"),
+    above("repeated_9grams", "repeated_9gram_char_ratio", "max_repeated_9gram_char_ratio"),
+    above("repeated_10grams", "repeated_10gram_char_ratio", "max_repeated_10gram_char_ratio"),
+];
+static DECIDING: [&str; LIMITS.len()] = deciding(LIMITS);
 
 const fn ratio_score(name: &'static str, doc: &'static str) -> ScoreSpec {
     ScoreSpec { name, doc, min: 0.0, max: 1.0 }
@@ -170,15 +193,14 @@ fn build(options: serde_json::Value, _: &mut BuildContext) -> Result<Built, Vec<
 /// The filter.
 #[derive(Debug)]
 pub struct Stage {
-    /// In the order of [`SPEC`]'s scores and, after `empty_text`, reasons.
-    limits: [Option<f64>; 13],
+    rules: Rules,
 }
 
 impl Stage {
     /// The filter with these options.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        let limits = [
+        let bounds = [
             config.max_duplicate_paragraph_ratio,
             config.max_duplicate_paragraph_char_ratio,
             config.max_duplicate_line_ratio,
@@ -193,7 +215,7 @@ impl Stage {
             config.max_repeated_9gram_char_ratio,
             config.max_repeated_10gram_char_ratio,
         ];
-        Self { limits }
+        Self { rules: Rules::new(&SPEC, &bounds) }
     }
 }
 
@@ -203,23 +225,30 @@ impl DocStage for Stage {
             return Outcome::Drop(Reason::new("empty_text"));
         }
         let values = measure(&doc.text, cx);
-        for (value, score) in values.into_iter().zip(SPEC.scores) {
-            cx.score(doc, score.name, value);
-        }
-        for ((value, limit), (reason, _)) in values.into_iter().zip(self.limits).zip(&SPEC.reasons[1..]) {
-            if let Some(limit) = limit.filter(|&limit| value > limit) {
-                return Outcome::Drop(Reason::measured(reason, value, limit));
-            }
-        }
-        Outcome::Keep
+        self.rules.score(doc, cx, &values);
+        self.decide(&values).expect("all values were just measured")
+    }
+
+    fn redecide(&self, stored: &Document, stage: &str) -> Option<Outcome> {
+        self.decide(&self.rules.stored(stored, stage))
+    }
+
+    fn deciding_options(&self) -> &'static [&'static str] {
+        &DECIDING
+    }
+}
+
+impl Stage {
+    fn decide(&self, values: &[f64]) -> Option<Outcome> {
+        self.rules.verdict(values, |_, _| true)
     }
 }
 
 /// The values of a text with at least one character, in the order of the scores.
 fn measure(text: &str, cx: &mut Context) -> [f64; 13] {
     let chars = cx.features.chars(text) as f64;
-    let paragraphs = cx.features.duplicates(text, split_newlines(strip(text), 2));
-    let lines = cx.features.duplicates(text, split_newlines(text, 1));
+    let paragraphs = cx.features.paragraph_duplicates(text);
+    let lines = line_duplicates(text, cx);
     let grams = cx.features.grams(text);
     let mut values = [0.0; 13];
     for (place, found) in [paragraphs, lines].into_iter().enumerate() {
@@ -230,6 +259,20 @@ fn measure(text: &str, cx: &mut Context) -> [f64; 13] {
         *value = *covered as f64 / chars;
     }
     values
+}
+
+/// Duplicates among the pieces between runs of newlines; a newline at the start or end makes an empty one.
+fn line_duplicates(text: &str, cx: &mut Context) -> Duplicates {
+    let lines = &cx.features.line_copies(text).lines;
+    let empty = u64::from(text.starts_with('\n')) + u64::from(text.ends_with('\n'));
+    let copies = lines.iter().filter(|line| line.is_copy);
+    let (count, chars) =
+        copies.fold((0, 0), |(count, chars), line| (count + 1, chars + u64::from(line.chars)));
+    Duplicates {
+        total: lines.len() as u64 + empty,
+        duplicates: count + u64::from(empty == 2),
+        duplicate_chars: chars,
+    }
 }
 
 #[cfg(test)]

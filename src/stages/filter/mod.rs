@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod agreement;
+pub mod c4_paragraph;
 pub mod c4_quality;
 #[cfg(test)]
 mod case_files;
@@ -15,8 +16,11 @@ pub mod keywords;
 pub mod language;
 mod lists;
 pub mod refinedweb_lines;
+mod rules;
+mod stop_words;
 #[cfg(test)]
 mod testing;
+pub mod text_ratios;
 pub mod url;
 
 use crate::stage::StageSpec;
@@ -28,9 +32,11 @@ pub static STAGES: &[&StageSpec] = &[
     &gopher_repetition::SPEC,
     &gopher_quality::SPEC,
     &c4_quality::SPEC,
+    &c4_paragraph::SPEC,
     &fineweb_quality::SPEC,
     &refinedweb_lines::SPEC,
     &dclm_quality::SPEC,
     &dclm_repetition::SPEC,
+    &text_ratios::SPEC,
     &keywords::SPEC,
 ];

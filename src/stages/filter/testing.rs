@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::Value;
 
-use crate::document::{Document, Ordinal, Outcome};
-use crate::stage::{BuildContext, Built, Context, DocStage, StageSpec};
+use crate::document::{Document, Ordinal, Outcome, Reason};
+use crate::stage::{BuildContext, Built, Context, DocStage, Side, StageSpec};
 
 /// The stage with these options.
 pub(super) fn stage(spec: &StageSpec, options: Value) -> Box<dyn DocStage> {
@@ -102,11 +102,32 @@ pub(super) fn texts() -> impl Strategy<Value = String> {
     prop::collection::vec(piece, 0..80).prop_map(|pieces| pieces.concat())
 }
 
+/// A reason that a limit gives comes with a value on the wrong side of it.
+fn check_limit(spec: &StageSpec, reason: &Reason) -> Result<(), TestCaseError> {
+    let limits: Vec<_> = spec.limits.iter().filter(|limit| limit.reason == reason.name).collect();
+    if let Some(first) = limits.first() {
+        let (Some(value), Some(bound)) = (reason.value, reason.limit) else {
+            return Err(TestCaseError::fail(format!("`{}` comes without its numbers", reason.name)));
+        };
+        prop_assert!(limits.iter().all(|limit| limit.fails == first.fails), "{}", reason.name);
+        let fails = if first.fails == Side::Below { value < bound } else { value > bound };
+        prop_assert!(fails, "{reason:?}");
+    }
+    Ok(())
+}
+
 /// Feeds a stage arbitrary text: whatever it is, the verdict is one that the stage names, the same every
-/// time, and the text is what it was unless the stage says otherwise.
+/// time and from the stored scores, its number is on the wrong side of its limit, and the text is what it was
+/// unless the stage says otherwise.
 pub(super) fn any_text(spec: &StageSpec) {
-    let default = stage(spec, serde_json::json!({}));
+    any_text_with(spec, serde_json::json!({}));
+}
+
+/// The same for other options than the default ones.
+pub(super) fn any_text_with(spec: &StageSpec, options: Value) {
+    let default = stage(spec, options);
     let cx = std::cell::RefCell::new(Context::default());
+    let decided_again = std::cell::Cell::new(0);
     let mut runner = TestRunner::new_with_rng(
         Config { cases: 400, failure_persistence: None, ..Config::default() },
         proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha),
@@ -118,6 +139,11 @@ pub(super) fn any_text(spec: &StageSpec) {
             prop_assert_eq!(matches!(outcome, Outcome::Changed), doc.text != text);
             if let Outcome::Drop(reason) = &outcome {
                 prop_assert!(spec.reasons.iter().any(|(name, _)| *name == reason.name));
+                check_limit(spec, reason)?;
+            }
+            if let Some(again) = default.redecide(&doc, spec.name) {
+                prop_assert_eq!(&again, &outcome, "decided again from {:?}", &doc.scores);
+                decided_again.set(decided_again.get() + 1);
             }
             for (score, value) in &doc.scores {
                 let known = |name: &str| score.strip_prefix(spec.name) == Some(&format!(".{name}"));
@@ -128,6 +154,8 @@ pub(super) fn any_text(spec: &StageSpec) {
             Ok(())
         })
         .unwrap();
+    let decides_again = !default.deciding_options().is_empty();
+    assert_eq!(decided_again.get() > 0, decides_again, "`{}` decides again where it says so", spec.name);
 }
 
 #[test]
