@@ -7,6 +7,10 @@ mod bad_pipelines;
 mod crawl;
 #[path = "suite/generated.rs"]
 mod generated;
+#[path = "bench/data.rs"]
+mod data;
+#[path = "suite/languages.rs"]
+mod languages;
 #[path = "suite/recipes.rs"]
 mod recipes;
 #[path = "suite/resume.rs"]

@@ -1,5 +1,6 @@
 //! The command line: one file per command. The only room that prints.
 
+mod calibrate;
 mod console;
 mod describe;
 pub mod explain;
@@ -57,6 +58,8 @@ enum Command {
     Report(describe::ReportArgs),
     /// List what a reader finds in files.
     Records(records::Args),
+    /// Propose options per language from a reference corpus.
+    Calibrate(calibrate::Args),
     /// Check token shards.
     Tokens(tokens::Args),
 }
@@ -96,6 +99,7 @@ pub fn main() -> u8 {
         Command::Inspect(args) => inspect::run(args),
         Command::Report(args) => describe::report(args),
         Command::Records(args) => records::run(args),
+        Command::Calibrate(args) => calibrate::run(args),
         Command::Tokens(args) => tokens::run(args),
     };
     match result {

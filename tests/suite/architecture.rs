@@ -33,6 +33,7 @@ const RULES: &[(&str, &[&str])] = &[
             "tokens",
         ],
     ),
+    ("calibrate", &["document", "error", "pipeline", "stage", "text"]),
     ("report", &["document", "error", "io", "stage"]),
     ("job", &["document", "engine", "error", "io", "pipeline", "report", "stage", "tokens"]),
     ("cli", &["*"]),
