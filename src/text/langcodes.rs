@@ -1,12 +1,19 @@
 //! One spelling for language names: ISO 639-1 where a two-letter code exists, else ISO 639-3.
 //!
-//! Models label languages in several ways: `__label__en` (lid.176), `__label__eng_Latn` (GlotLID, NLLB),
-//! `eng` (whatlang), `zh-Hant` (BCP 47). The two-letter and three-letter codes are those of the ISO 639 tables.
-//! Ours: the standard variety of a macrolanguage takes the macrolanguage's two letters (`cmn` and `zho` are both
-//! `zh`, `arb` is `ar`); script and region are left out; other varieties keep their own three letters. `als` stays as it
-//! is: lid.176 means Alemannic by it, ISO means Tosk Albanian.
+//! Models label languages in several ways: `__label__en` (lid.176), `__label__eng_Latn` (GlotLID, OpenLID, NLLB),
+//! `eng` (whatlang), `zh-Hant` (BCP 47). The two-letter and three-letter codes are those of the ISO 639 tables, scripts
+//! those of ISO 15924. Ours: the standard variety of a macrolanguage takes the macrolanguage's two letters (`cmn` and
+//! `zho` are both `zh`, `arb` is `ar`, `zsm` is `ms`); region is left out; other varieties keep their own three letters.
+//! `als` alone stays as it is, because lid.176 means Alemannic by it; with a script (`als_Latn`, as GlotLID and OpenLID
+//! have it) it is what ISO means, Tosk Albanian, the standard variety of `sq`.
+
+mod macrolanguages;
+mod scripts;
 
 use std::borrow::Cow;
+
+pub use macrolanguages::{macrolanguage, members};
+pub use scripts::{holds, usual_scripts};
 
 /// ISO 639-1 code and the ISO 639-3 code of the same language.
 const PAIRS: &[(&str, &str)] = &[
@@ -252,23 +259,70 @@ const ALIASES: &[(&str, &str)] = &[
     ("mol", "ro"),
 ];
 
+/// Codes that mark text which is in no one language: undetermined, without linguistic content, several, uncoded.
+const NO_LANGUAGE: [&str; 4] = ["und", "zxx", "mul", "mis"];
+
+/// A language and perhaps the script that it is written in.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tag {
+    /// The one code of the language.
+    pub language: Cow<'static, str>,
+    /// ISO 15924 code (`Latn`), where one was named.
+    pub script: Option<String>,
+}
+
+impl std::fmt::Display for Tag {
+    /// `zh_Hant`, or `zh` without a script.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.language)?;
+        self.script.as_ref().map_or(Ok(()), |script| write!(f, "_{script}"))
+    }
+}
+
+/// Language and script of a label, in any of the styles above; `None` where it cannot be a language code.
+///
+/// A two-letter code must exist; any other three letters pass as an ISO 639-3 code.
+#[must_use]
+pub fn parse(label: &str) -> Option<Tag> {
+    let label = label.strip_prefix("__label__").unwrap_or(label);
+    let mut parts = label.split(['_', '-']);
+    let primary = parts.next()?.to_ascii_lowercase();
+    if !primary.bytes().all(|byte| byte.is_ascii_lowercase()) {
+        return None;
+    }
+    let is_script = |part: &&str| part.len() == 4 && part.bytes().all(|byte| byte.is_ascii_alphabetic());
+    let script = parts.find(is_script).map(|part| {
+        let mut script = part.to_ascii_lowercase();
+        script[..1].make_ascii_uppercase();
+        script
+    });
+    let known = if primary == "als" && script.is_some() {
+        Some("sq")
+    } else {
+        let alias = ALIASES.iter().find(|(alias, _)| *alias == primary).map(|(_, code)| *code);
+        let pair = || PAIRS.iter().find(|(two, three)| *two == primary || *three == primary);
+        alias.or_else(|| pair().map(|(two, _)| *two))
+    };
+    let language = match known {
+        Some(code) => Cow::Borrowed(code),
+        None if primary.len() == 3 => Cow::Owned(primary),
+        None => return None,
+    };
+    Some(Tag { language, script })
+}
+
 /// The one code for a language that a model or a user names; `None` where it cannot be a language code.
 ///
 /// A two-letter code must exist; any other three letters pass as an ISO 639-3 code.
 #[must_use]
 pub fn normalise(label: &str) -> Option<Cow<'static, str>> {
-    let label = label.strip_prefix("__label__").unwrap_or(label);
-    let primary = label.split(['_', '-']).next()?.to_ascii_lowercase();
-    if !primary.bytes().all(|byte| byte.is_ascii_lowercase()) {
-        return None;
-    }
-    if let Some(&(_, code)) = ALIASES.iter().find(|(alias, _)| *alias == primary) {
-        return Some(Cow::Borrowed(code));
-    }
-    if let Some(&(two, _)) = PAIRS.iter().find(|(two, three)| *two == primary || *three == primary) {
-        return Some(Cow::Borrowed(two));
-    }
-    (primary.len() == 3).then_some(Cow::Owned(primary))
+    parse(label).map(|tag| tag.language)
+}
+
+/// Whether a code says that text is in no one language: `und`, `zxx`, `mul`, `mis`.
+#[must_use]
+pub fn is_no_language(code: &str) -> bool {
+    NO_LANGUAGE.contains(&code)
 }
 
 #[cfg(test)]
@@ -291,12 +345,33 @@ mod tests {
             ("__label__ceb", "ceb"),
             ("als", "als"),
             ("gsw_Latn", "gsw"),
+            ("als_Latn", "sq"),
+            ("cmn_Hani", "zh"),
+            ("arb_Arab", "ar"),
+            ("zsm_Latn", "ms"),
+            ("__label__und_Zxxx", "und"),
         ] {
             assert_eq!(normalise(label).as_deref(), Some(code), "{label}");
         }
         for label in ["", "e", "xx", "english", "__label__", "__label__1", "de\u{301}", "hq2"] {
             assert_eq!(normalise(label), None, "{label}");
         }
+    }
+
+    #[test]
+    fn scripts_are_read_in_every_style() {
+        for (label, name) in [
+            ("__label__en", "en"),
+            ("__label__zho_Hant", "zh_Hant"),
+            ("zh-hant-TW", "zh_Hant"),
+            ("zh_TW", "zh"),
+            ("SRP_CYRL", "sr_Cyrl"),
+            ("zxx_Zxxx", "zxx_Zxxx"),
+            ("sl-1994", "sl"),
+        ] {
+            assert_eq!(parse(label).map(|tag| tag.to_string()).as_deref(), Some(name), "{label}");
+        }
+        assert!(is_no_language("zxx") && !is_no_language("zh"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //!
 //! `cargo bench -- language`: figures per CPU second, each after a check of the answer. Needs
 //! the shared data folder; without it only the embedded detector is timed.
+//! `cargo bench -- language levels`: lines, paragraphs and samples, see `language_levels.rs`.
 //! `cargo bench -- fasttext-predict MODEL LINES OUT`: the three best labels of every line.
 //! `cargo bench -- url-reasons OPTIONS LINES OUT`: what the `url` stage says to every line (an address),
 //! for `tests/tools/compare_url.py`.
@@ -25,13 +26,15 @@ pub(crate) fn run() {
         predict_lines(model, lines, out);
     } else if let ["url-reasons", options, lines, out] = args[..] {
         url_reasons(options, lines, out);
+    } else if let ["language", "levels"] = args[..] {
+        super::language_levels::run();
     } else if args.is_empty() || args.contains(&"language") {
         stages();
     }
 }
 
 /// A filter of the filter room, built from options.
-fn filter(name: &str, options: serde_json::Value) -> Box<dyn DocStage> {
+pub(crate) fn filter(name: &str, options: serde_json::Value) -> Box<dyn DocStage> {
     let spec = tamis::stages::filter::STAGES.iter().find(|spec| spec.name == name).expect("a filter");
     match (spec.build)(options, &mut BuildContext::default()) {
         Ok(Built::Doc(stage)) => stage,
@@ -59,7 +62,8 @@ fn url_reasons(options: &str, lines: &str, out: &str) {
     tamis::io::AtomicFile::write_all(out, table.as_bytes()).expect("a writable output file");
 }
 
-fn page(text: String, url: &str) -> Document {
+/// A document with text and address.
+pub(crate) fn page(text: String, url: &str) -> Document {
     let mut doc = Document::new(Ordinal { split: 0, record: 0 }, "id".to_owned(), text);
     doc.url = Some(url.to_owned());
     doc

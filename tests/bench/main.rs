@@ -11,6 +11,7 @@ mod extremes;
 mod filters;
 mod job;
 mod language;
+mod language_levels;
 mod pii;
 mod tokens;
 
@@ -21,7 +22,9 @@ const BENCHMARKS: &[(&str, &str, fn())] = &[
     ("extremes", "every filter on one line of 50 MB, ten million line feeds: linear time", extremes::run),
     ("filters", "the statistical filters, alone and chained", filters::run),
     ("job", "WARC to token shards, HTML per CPU second, peak memory", job::run),
-    ("language", "language identification", language::run),
+    ("fasttext-predict", "what a fastText model says to every line of a file", language::run),
+    ("language", "language identification, keyword and address lists", language::run),
+    ("url-reasons", "what `url` says to every address of a file", language::run),
     ("pii", "personal data: score on the shared sets, text per CPU second", pii::run),
     ("tokens", "tokenizer training and encoding", tokens::run),
 ];
@@ -35,6 +38,6 @@ fn main() {
         println!("there is no benchmark `{name}`");
     }
     for (name, what, _) in BENCHMARKS {
-        println!("{name:<12} {what}");
+        println!("{name:<16} {what}");
     }
 }

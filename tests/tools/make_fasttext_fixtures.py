@@ -24,6 +24,16 @@ MODELS = {
 }
 
 
+# Labels of other styles, trained on scripts.tsv: the language and script of its rows, in the style's own words.
+STYLES = {
+    # As GlotLID has them: one script name for Chinese, codes for text that is none.
+    "glotlid_style.bin": {"zho_Hans": "cmn_Hani", "zho_Hant": "cmn_Hani", "ara": "arb_Arab", "arz": "arz_Arab",
+                          "msa": "zsm_Latn", "zxx": "zxx_Zxxx"},
+    # As OpenLID and NLLB have them.
+    "openlid_style.bin": {"ara": "arb_Arab", "arz": "arz_Arab", "msa": "zsm_Latn", "zxx": None},
+}
+
+
 def predictions(model, probes):
     for text in probes:
         best = model.f.predict(text + "\n", -1, 0.0, "strict")[:8]
@@ -61,6 +71,16 @@ def main():
             model.quantize(str(train), thread=1, verbose=0, **quantise)
             model.save_model(str(FOLDER / name))
             write_expected(name, model, probes, 8)
+    rows = (FOLDER / "scripts.tsv").read_text(encoding="utf-8").splitlines()
+    with tempfile.TemporaryDirectory() as folder:
+        train = pathlib.Path(folder, "train.txt")
+        for name, style in STYLES.items():
+            pairs = [row.split("\t") for row in rows]
+            labelled = [(style.get(label, label), text) for label, text in pairs]
+            lines = [f"__label__{label} {text}\n" for label, text in labelled if label]
+            train.write_text("".join(lines), encoding="utf-8")
+            settings = {"loss": "softmax", "wordNgrams": 1, "bucket": 800, "minn": 1, "maxn": 2}
+            fasttext.train_supervised(str(train), **(COMMON | {"epoch": 400}), **settings).save_model(str(FOLDER / name))
     if options.lid:
         write_expected("lid.176.ftz", fasttext.load_model(options.lid), probes, 3)
 

@@ -2,7 +2,8 @@
 //!
 //! `name`; `text`, `url` and `language` of the document; `options` of the stage; `expect`: `reason` (absent: the
 //! page is kept), `value`, `limit`, `detail`, `language`, `scores`, each checked where it is present, or `errors`:
-//! `[key, message, hint]` of every mistake in the options.
+//! `[key, message, hint]` of every mistake in the options. `text_after`, beside `expect`: the text as the stage
+//! changed it (absent: it stays as it was).
 
 use serde_json::Value;
 
@@ -68,13 +69,19 @@ fn check_case(spec: &StageSpec, case: &Value) -> Result<(), String> {
         }
     };
     let string = |key: &str| case[key].as_str().map(str::to_owned);
-    let mut doc = document(case["text"].as_str().unwrap_or(""));
+    let text = case["text"].as_str().unwrap_or("");
+    let mut doc = document(text);
     doc.url = string("url");
     doc.language = string("language");
     let outcome = stage.process(&mut doc, &mut context(spec));
+    same("text", case.get("text_after").unwrap_or(&Value::from(text)), &Value::from(doc.text.clone()))?;
+    same(
+        "changed",
+        &Value::from(case.get("text_after").is_some()),
+        &Value::from(outcome == Outcome::Changed),
+    )?;
     let reason = match outcome {
-        Outcome::Keep => None,
-        Outcome::Changed => return Err("a filter changed the text".to_owned()),
+        Outcome::Keep | Outcome::Changed => None,
         Outcome::Drop(reason) => Some(reason),
     };
     if let Some(errors) = expect.get("errors") {

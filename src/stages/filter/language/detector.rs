@@ -1,22 +1,34 @@
 //! The two ways to tell a language, behind one face: a number per language of a fixed list.
+//!
+//! A *variety* is a language in one script, as the labels of GlotLID and OpenLID have it (`zho_Hans`, `zho_Hant`); where
+//! labels have no script, each language is one variety.
 
 use std::collections::BTreeMap;
 
 use whatlang::Lang;
 
 use crate::models::fasttext::FastText;
-use crate::text::langcodes;
+use crate::text::langcodes::{self, Tag};
 
 /// Tells languages.
 pub(super) struct Detector {
     languages: Vec<String>,
+    varieties: Vec<Variety>,
     method: Method,
+}
+
+/// A language in one script.
+pub(super) struct Variety {
+    /// Number of the language in the list.
+    pub language: usize,
+    /// ISO 15924 code, where the labels have one.
+    pub script: Option<String>,
 }
 
 enum Method {
     /// whatlang, with the place of each of its languages in the list.
     Embedded(BTreeMap<u8, usize>),
-    /// A model, with the language of each of its labels.
+    /// A model, with the variety of each of its labels.
     FastText(Box<FastText>, Vec<usize>),
 }
 
@@ -24,8 +36,8 @@ enum Method {
 pub(super) enum Scores {
     /// Only the best language is known: (language, score).
     One(usize, f64),
-    /// A score per language.
-    All(Vec<f64>),
+    /// A score per language, and one per variety where some language has several (else empty).
+    All(Vec<f64>, Vec<f64>),
 }
 
 impl Scores {
@@ -33,14 +45,16 @@ impl Scores {
     pub(super) fn best(&self) -> (usize, f64) {
         match self {
             Self::One(language, score) => (*language, *score),
-            Self::All(scores) => {
-                let mut best = (0, 0.0);
-                for (language, &score) in scores.iter().enumerate() {
-                    if score > best.1 {
-                        best = (language, score);
-                    }
-                }
-                best
+            Self::All(scores, _) => best_of(scores.iter().copied().enumerate()).unwrap_or((0, 0.0)),
+        }
+    }
+
+    /// The best language but for `best`, where its score is above 0.
+    pub(super) fn second(&self, best: usize) -> Option<(usize, f64)> {
+        match self {
+            Self::One(..) => None,
+            Self::All(scores, _) => {
+                best_of(scores.iter().copied().enumerate().filter(|(language, _)| *language != best))
             }
         }
     }
@@ -50,9 +64,29 @@ impl Scores {
         match self {
             Self::One(best, score) if *best == language => *score,
             Self::One(..) => 0.0,
-            Self::All(scores) => scores[language],
+            Self::All(scores, _) => scores[language],
         }
     }
+
+    /// Score of one variety of a language.
+    pub(super) fn of_variety(&self, variety: usize, language: usize) -> f64 {
+        match self {
+            Self::All(_, varieties) if !varieties.is_empty() => varieties[variety],
+            _ => self.of(language),
+        }
+    }
+}
+
+/// The first of the largest scores above 0.
+fn best_of(scores: impl Iterator<Item = (usize, f64)>) -> Option<(usize, f64)> {
+    let mut best = None;
+    let mut best_score = 0.0;
+    for (language, score) in scores {
+        if score > best_score {
+            (best, best_score) = (Some((language, score)), score);
+        }
+    }
+    best
 }
 
 impl Detector {
@@ -63,27 +97,44 @@ impl Detector {
         for lang in Lang::all() {
             places.insert(*lang as u8, place_of(code(*lang), &mut languages));
         }
-        Self { languages, method: Method::Embedded(places) }
+        let varieties = (0..languages.len()).map(|language| Variety { language, script: None }).collect();
+        Self { languages, varieties, method: Method::Embedded(places) }
     }
 
     /// A model. Fails with the first label that is no language code.
     pub(super) fn fasttext(model: FastText) -> Result<Self, String> {
         let mut languages = Vec::new();
+        let mut varieties = Vec::new();
         let mut places = Vec::with_capacity(model.labels().len());
-        let mut known = BTreeMap::new();
+        let mut known_languages = BTreeMap::new();
+        let mut known_varieties = BTreeMap::new();
         for label in model.labels() {
-            let code = langcodes::normalise(label).ok_or_else(|| label.clone())?.into_owned();
-            places.push(*known.entry(code.clone()).or_insert_with(|| {
-                languages.push(code);
-                languages.len() - 1
+            let tag = langcodes::parse(label).ok_or_else(|| label.clone())?;
+            places.push(*known_varieties.entry(tag).or_insert_with_key(|Tag { language, script }| {
+                let language = *known_languages.entry(language.to_string()).or_insert_with_key(|code| {
+                    languages.push(code.clone());
+                    languages.len() - 1
+                });
+                varieties.push(Variety { language, script: script.clone() });
+                varieties.len() - 1
             }));
         }
-        Ok(Self { languages, method: Method::FastText(Box::new(model), places) })
+        Ok(Self { languages, varieties, method: Method::FastText(Box::new(model), places) })
     }
 
     /// Codes of the languages that can be told.
     pub(super) fn languages(&self) -> &[String] {
         &self.languages
+    }
+
+    /// What can be told, by language and script.
+    pub(super) fn varieties(&self) -> &[Variety] {
+        &self.varieties
+    }
+
+    /// Number of a language by its code.
+    pub(super) fn language(&self, code: &str) -> Option<usize> {
+        self.languages.iter().position(|known| known == code)
     }
 
     /// How messages call it.
@@ -114,14 +165,20 @@ impl Detector {
                     return None;
                 }
                 let mut scores = vec![0.0; self.languages.len()];
-                for (probability, &language) in probabilities.iter().zip(places) {
-                    scores[language] += f64::from(*probability);
+                let split = self.varieties.len() > self.languages.len();
+                let mut by_variety = vec![0.0; if split { self.varieties.len() } else { 0 }];
+                for (probability, &variety) in probabilities.iter().zip(places) {
+                    let probability = f64::from(*probability);
+                    scores[self.varieties[variety].language] += probability;
+                    if split {
+                        by_variety[variety] += probability;
+                    }
                 }
-                for score in &mut scores {
+                for score in scores.iter_mut().chain(&mut by_variety) {
                     // A model with absurd weights gives sums that are no numbers.
                     *score = if score.is_nan() { 0.0 } else { score.clamp(0.0, 1.0) };
                 }
-                Some(Scores::All(scores))
+                Some(Scores::All(scores, by_variety))
             }
         }
     }
