@@ -49,6 +49,8 @@ pub(super) struct Place<'s> {
     pub(super) spaceless: bool,
     /// Share of the words that shuffled letters would make stop words.
     pub(super) chance: f64,
+    /// Whether the language is not known: the sample is of all languages.
+    pub(super) unknown: bool,
 }
 
 /// An option of the table with its evidence.
@@ -78,6 +80,7 @@ enum Policy {
 const POLICIES: &[(&str, &str, Policy)] = &[
     ("gopher_quality", "min_mean_word_chars", Policy::Set),
     ("gopher_quality", "max_mean_word_chars", Policy::Set),
+    ("gopher_quality", "min_stop_words", Policy::Set),
     ("text_ratios", "min_stop_word_ratio", Policy::Set),
     ("gopher_quality", "min_words", Policy::Leave),
     ("gopher_quality", "max_words", Policy::Leave),
@@ -93,7 +96,11 @@ const PUNCTUATED: &str = "min_punctuated_line_ratio";
 /// lower limit is tight to catch it; elsewhere they are for text of another language or none, and pages vary.
 const WORD_LENGTHS: [&str; 2] = ["min_mean_word_chars", "max_mean_word_chars"];
 const SPACED_WORDS_FACTOR: f64 = 4.0;
+/// What the share of stop words in pages of unknown language must be, as a multiple of what chance makes.
+const UNKNOWN_FACTOR: f64 = 3.0;
 const CUT_WORDS_FACTOR: f64 = 0.75;
+/// Most different stop words that are asked of a page.
+const MOST_STOP_WORDS: f64 = 2.0;
 /// Lower limits of ratios below this are no limits: the check is switched off.
 const SMALLEST_RATIO: f64 = 0.02;
 
@@ -123,11 +130,17 @@ pub(super) fn propose(place: &Place, sample: &mut Sample, settings: &Settings) -
         Side::Above => 1.0 - settings.quantile,
     })?;
     let value = if place.limit.score == STOP_WORDS {
-        // One less than nearly all pages have.
-        (quantile - 1.0).max(0.0)
+        // One less than nearly all pages have, and at most FineWeb2's two.
+        (quantile - 1.0).clamp(0.0, MOST_STOP_WORDS)
     } else if place.limit.score == STOP_WORD_RATIO {
-        // Half-way, in proportion, between what chance makes and what nearly all pages have.
-        outward((quantile * place.chance).sqrt().min(quantile * 0.75), side, false)
+        // Of unknown languages some have few words in the list: well above chance is all that can be asked.
+        if place.unknown {
+            let value = outward((UNKNOWN_FACTOR * place.chance).min(median / 2.0), side, false);
+            return Some(Proposal { option, value: Some(value), whole: false, side, quantile, median });
+        }
+        // Half-way, in proportion, between what chance makes and what nearly all pages have, but no further from these.
+        let halfway = (quantile * place.chance).sqrt();
+        outward(halfway.clamp(0.4 * quantile, 0.75 * quantile), side, false)
     } else {
         let margin = match side {
             _ if !WORD_LENGTHS.contains(&option) => settings.margin,
@@ -145,7 +158,12 @@ pub(super) fn propose(place: &Place, sample: &mut Sample, settings: &Settings) -
     if policy == Policy::Widen && !wider {
         return None;
     }
-    let off = side == Side::Below && value < if place.whole { 1.0 } else { SMALLEST_RATIO };
+    let smallest = match place.limit.score {
+        STOP_WORD_RATIO => 0.001,
+        _ if place.whole => 1.0,
+        _ => SMALLEST_RATIO,
+    };
+    let off = side == Side::Below && value < smallest;
     let value = if off { None } else { Some(value) };
     Some(Proposal { option, value, whole: place.whole, side, quantile, median })
 }

@@ -35,9 +35,9 @@ pub use stop_words::{UNKNOWN, Words};
 /// words.
 pub const STAGES: [&str; 4] = ["gopher_repetition", "fineweb_quality", "gopher_quality", "text_ratios"];
 
-/// Words from the start of a document in which stop words are looked for: the shortest page that the filters
-/// keep has so many, and longer ones have more different stop words.
-const STOP_WORD_WINDOW: usize = 50;
+/// Words from the start of a document in which stop words are looked for: about as many as the shortest pages that
+/// the filters keep have. Longer ones have more different stop words.
+const STOP_WORD_WINDOW: usize = 100;
 
 /// How limits are placed and stop words chosen.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,7 +65,7 @@ impl Default for Settings {
             quantile: 0.01,
             margin: 0.75,
             min_stop_word_ratio: 0.001,
-            max_stop_words: 50,
+            max_stop_words: 60,
             min_docs: 10,
             max_docs: 20_000,
         }
@@ -158,7 +158,8 @@ impl Scores {
             for measured in language.stages {
                 let name = measured.spec.name;
                 let stop_words = if measured.has_stop_words() { language.stop_words.words.clone() } else { Vec::new() };
-                let mut proposals = measured.proposals(&settings, spaceless, language.stop_words.chance);
+                let kind = (spaceless, code == UNKNOWN);
+                let mut proposals = measured.proposals(&settings, kind, language.stop_words.chance);
                 if code == UNKNOWN {
                     // Of all languages together, nothing else says anything.
                     proposals.retain(|proposal| proposal.option.starts_with("min_stop_word"));
@@ -228,7 +229,7 @@ impl Measured {
         }
     }
 
-    fn proposals(mut self, settings: &Settings, spaceless: bool, chance: f64) -> Vec<Proposal> {
+    fn proposals(mut self, settings: &Settings, kind: (bool, bool), chance: f64) -> Vec<Proposal> {
         let schema = serde_json::Value::from((self.spec.schema)());
         let mut proposals = Vec::new();
         for limit in self.spec.limits {
@@ -238,7 +239,8 @@ impl Measured {
                     stage: self.spec.name,
                     limit,
                     general,
-                    spaceless,
+                    spaceless: kind.0,
+                    unknown: kind.1,
                     chance,
                     whole: limits::is_whole(&schema, limit.option),
                 };
@@ -249,3 +251,5 @@ impl Measured {
     }
 }
 
+#[cfg(test)]
+mod tests;

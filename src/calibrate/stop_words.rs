@@ -12,6 +12,8 @@ pub const UNKNOWN: &str = "und";
 const MIN_STOP_WORDS: usize = 8;
 /// Share of the documents in which a stop word occurs at least.
 const MIN_DOC_RATIO: f64 = 0.1;
+/// A stop word is so many times as frequent as in a shuffle of the language's letters.
+const MIN_LIFT: f64 = 3.0;
 /// Words for pages of unknown language are those that shuffled letters of no language make more often.
 const MAX_CHANCE_ANYWHERE: f64 = 1e-4;
 /// Most words of that list (a filter takes no more).
@@ -128,11 +130,16 @@ impl Counts {
         }
     }
 
-    /// Share of the words that would be this one if all letters were shuffled and lengths stayed.
+    /// Share of the words that would be this one in a shuffle of the language's letters, with words as long as
+    /// they were or with the spaces shuffled too, whichever makes it more frequent.
     fn chance(&self, word: &str) -> f64 {
-        let length = self.lengths.get(word.chars().count()).copied().unwrap_or(0) as f64 / self.words as f64;
-        word.chars().fold(length, |chance, c| {
-            chance * self.letters.get(&c).copied().unwrap_or(0) as f64 / self.all_letters as f64
+        let chars = word.chars().count();
+        let (words, letters) = (self.words as f64, self.all_letters as f64);
+        let kept = self.lengths.get(chars).copied().unwrap_or(0) as f64 / words;
+        let ends = words / (words + letters);
+        let shuffled = (0..chars).fold(ends, |share, _| share * (1.0 - ends));
+        word.chars().fold(kept.max(shuffled), |chance, c| {
+            chance * self.letters.get(&c).copied().unwrap_or(0) as f64 / letters
         })
     }
 
@@ -156,6 +163,7 @@ impl Counts {
 
     fn choose(&self, settings: &Settings) -> Choice {
         let mut candidates = self.candidates(|_| true);
+        candidates.retain(|(count, word)| *count as f64 >= MIN_LIFT * self.chance(word) * self.words as f64);
         let smallest = settings.min_stop_word_ratio * self.words as f64;
         let frequent = candidates.iter().take_while(|(count, _)| *count as f64 >= smallest).count();
         candidates.truncate(frequent.max(MIN_STOP_WORDS).min(settings.max_stop_words));

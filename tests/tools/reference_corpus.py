@@ -25,6 +25,8 @@ from pathlib import Path
 SPACELESS = {"zh", "ja", "th", "lo", "km", "my"}
 # Codes of the sources that are not ISO 639-1 or 639-3, or mean another language there.
 RENAMED = {"iw": "he", "jw": "jv", "zh-Hant": "zh", "als": "sq", "xx-Goth": None, "zlm": "ms"}
+# Codes under which detectors also know a language.
+ALSO = {"nb": "no", "nn": "no", "hr": "sh", "bs": "sh"}
 
 
 def documents(root):
@@ -95,7 +97,8 @@ def main():
     for number, (code, source, text) in enumerate(documents(root)):
         code = RENAMED.get(code, code)
         if code and (half is None or number % 2 == half):
-            print(json.dumps({"lang": code, "source": source, "text": text}, ensure_ascii=False))
+            for lang in filter(None, (code, ALSO.get(code))):
+                print(json.dumps({"lang": lang, "source": source, "text": text}, ensure_ascii=False))
 
 
 main()
