@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::engine::segment::{Input, Mode, Output, Segment, Slot};
+use crate::engine::segment::{Input, Mode, Output, Segment, Slot, SlotLimit};
 use crate::engine::{Listener, Options, RunDir, run_pass, run_task};
 use crate::error::{Error, Result};
 use crate::io;
@@ -277,6 +277,7 @@ impl Job {
             tokens: if manifest.exists() { Some(io::read_json(manifest)?) } else { None },
             total,
             wall_secs,
+            redecided: None,
         })
     }
 }
@@ -300,12 +301,14 @@ fn stage_infos(plan: &Plan, stages: &[(&'static StageSpec, Built)]) -> Vec<Stage
         kind: json_name(&spec.kind),
         summary: spec.summary.to_owned(),
         mode: stage.filter.map_or_else(|| "drop".to_owned(), |filter| json_name(&filter.mode)),
+        limits: crate::report::limits_of(spec, &stage.id, &stage.options),
     };
     let read = StageInfo {
         name: "read".to_owned(),
         kind: json_name(&Kind::Read),
         summary: "Records that became documents.".to_owned(),
         mode: "drop".to_owned(),
+        limits: Vec::new(),
     };
     std::iter::once(read).chain(plan.stages.iter().zip(stages).map(info)).collect()
 }
@@ -395,11 +398,18 @@ fn slot(plan: &StagePlan, spec: &StageSpec, stage: Box<dyn DocStage>) -> Slot {
     };
     let scores =
         spec.scores.iter().map(|score| (format!("{}.{}", plan.id, score.name), score.min, score.max));
+    let limit = |(check, limit): (&crate::stage::Limit, f64)| SlotLimit {
+        score: format!("{}.{}", plan.id, check.score),
+        option: check.option,
+        limit,
+        fails: check.fails,
+    };
     Slot {
         id: plan.id.clone(),
         stage,
         mode,
         scores: scores.collect(),
+        limits: spec.limits_in(&plan.options).into_iter().map(limit).collect(),
         sets_language: registry::sets_language(spec),
     }
 }

@@ -92,6 +92,26 @@ pub enum Side {
     Above,
 }
 
+impl Side {
+    /// Whether a document with this value fails a check that fails documents on this side of `limit`.
+    #[must_use]
+    pub fn fails(self, value: f64, limit: f64) -> bool {
+        match self {
+            Self::Below => value < limit,
+            Self::Above => value > limit,
+        }
+    }
+}
+
+impl StageSpec {
+    /// The checks that are on with these options, each with its limit, in the order in which they are made.
+    #[must_use]
+    pub fn limits_in(&self, options: &serde_json::Value) -> Vec<(&'static Limit, f64)> {
+        let value = |option: &str| options.pointer(&format!("/{}", option.replace('.', "/")))?.as_f64();
+        self.limits.iter().filter_map(|limit| Some((limit, value(limit.option)?))).collect()
+    }
+}
+
 /// What `build` made.
 pub enum Built {
     /// Brings documents in.
@@ -346,6 +366,8 @@ pub struct Removal {
     pub kept_id: String,
     /// Similarity to it, 0 to 1.
     pub similarity: f64,
+    /// Similarity from which on documents go, where the stage has such a limit.
+    pub limit: Option<f64>,
     /// Name of the cluster (equal for all its members).
     pub cluster: String,
 }
@@ -450,8 +472,42 @@ pub struct StageStats {
     /// Documents by language after this stage, where it sets the language.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub languages: BTreeMap<String, u64>,
+    /// What came in and was dropped by language; `unknown` for documents that have none (yet).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub by_language: BTreeMap<String, Flow>,
+    /// What came in and was dropped by source.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub by_source: BTreeMap<String, Flow>,
+    /// Documents on the failing side of each limit, by option, whatever they were dropped for or not.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub beyond: BTreeMap<String, u64>,
     /// CPU seconds inside the stage; not reproducible.
     pub cpu_secs: f64,
+}
+
+/// Documents that came into a stage, and how many of them it dropped.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flow {
+    /// Documents that came in.
+    pub docs_in: u64,
+    /// Documents that were dropped; in `annotate` mode those that would have been.
+    pub docs_dropped: u64,
+}
+
+impl Flow {
+    /// Counts one document in a map of flows.
+    pub fn count(flows: &mut BTreeMap<String, Self>, name: &str, dropped: bool) {
+        let one = Self { docs_in: 1, docs_dropped: u64::from(dropped) };
+        match flows.get_mut(name) {
+            Some(flow) => flow.add(one),
+            None => drop(flows.insert(name.to_owned(), one)),
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.docs_in += other.docs_in;
+        self.docs_dropped += other.docs_dropped;
+    }
 }
 
 impl StageStats {
@@ -467,6 +523,16 @@ impl StageStats {
         }
         for (language, n) in &other.languages {
             *self.languages.entry(language.clone()).or_default() += n;
+        }
+        for (mine, theirs) in
+            [(&mut self.by_language, &other.by_language), (&mut self.by_source, &other.by_source)]
+        {
+            for (name, flow) in theirs {
+                mine.entry(name.clone()).or_default().add(*flow);
+            }
+        }
+        for (option, n) in &other.beyond {
+            *self.beyond.entry(option.clone()).or_default() += n;
         }
         for (score, histogram) in &other.histograms {
             match self.histograms.get_mut(score) {

@@ -5,12 +5,14 @@ mod architecture;
 #[path = "suite/bad_pipelines.rs"]
 mod bad_pipelines;
 mod crawl;
-#[path = "suite/generated.rs"]
-mod generated;
 #[path = "bench/data.rs"]
 mod data;
+#[path = "suite/generated.rs"]
+mod generated;
 #[path = "suite/languages.rs"]
 mod languages;
+#[path = "suite/modes.rs"]
+mod modes;
 #[path = "suite/recipes.rs"]
 mod recipes;
 #[path = "suite/resume.rs"]

@@ -91,13 +91,16 @@ const POLICIES: &[(&str, &str, Policy)] = &[
     ("fineweb_quality", "max_duplicate_line_char_ratio", Policy::Leave),
 ];
 
+/// The share of words with a letter: how many numbers and marks a page has is more its subject's than its language's.
+const ALPHABETIC: &str = "min_alphabetic_word_ratio";
+const NUMBERS_FACTOR: f64 = 2.0;
 const PUNCTUATED: &str = "min_punctuated_line_ratio";
 /// Limits of the mean word length. Where a dictionary cuts the words, scrambled text falls into short ones, and the
 /// lower limit is tight to catch it; elsewhere they are for text of another language or none, and pages vary.
 const WORD_LENGTHS: [&str; 2] = ["min_mean_word_chars", "max_mean_word_chars"];
 const SPACED_WORDS_FACTOR: f64 = 4.0;
 /// What the share of stop words in pages of unknown language must be, as a multiple of what chance makes.
-const UNKNOWN_FACTOR: f64 = 3.0;
+const UNKNOWN_FACTOR: f64 = 4.0;
 const CUT_WORDS_FACTOR: f64 = 0.75;
 /// Most different stop words that are asked of a page.
 const MOST_STOP_WORDS: f64 = 2.0;
@@ -140,9 +143,10 @@ pub(super) fn propose(place: &Place, sample: &mut Sample, settings: &Settings) -
         }
         // Half-way, in proportion, between what chance makes and what nearly all pages have, but no further from these.
         let halfway = (quantile * place.chance).sqrt();
-        outward(halfway.clamp(0.4 * quantile, 0.75 * quantile), side, false)
+        outward(halfway.clamp(0.5 * quantile, 0.75 * quantile), side, false)
     } else {
         let margin = match side {
+            _ if option == ALPHABETIC => settings.margin * NUMBERS_FACTOR,
             _ if !WORD_LENGTHS.contains(&option) => settings.margin,
             Side::Below if place.spaceless => settings.margin * CUT_WORDS_FACTOR,
             Side::Below | Side::Above => settings.margin * SPACED_WORDS_FACTOR,

@@ -108,7 +108,8 @@ impl Scores {
         for (language, stop_words) in words.choose(settings) {
             let stages: Result<Vec<_>> =
                 settings.stages.iter().map(|name| Measured::new(name, &stop_words.words)).collect();
-            languages.insert(language, Language { stop_words, stages: stages?, docs: 0, words: 0, unspaced: 0 });
+            languages
+                .insert(language, Language { stop_words, stages: stages?, docs: 0, words: 0, unspaced: 0 });
         }
         Ok(Self { settings: settings.clone(), languages, context: Context::default() })
     }
@@ -157,7 +158,8 @@ impl Scores {
             let mut stages = Vec::new();
             for measured in language.stages {
                 let name = measured.spec.name;
-                let stop_words = if measured.has_stop_words() { language.stop_words.words.clone() } else { Vec::new() };
+                let stop_words =
+                    if measured.has_stop_words() { language.stop_words.words.clone() } else { Vec::new() };
                 let kind = (spaceless, code == UNKNOWN);
                 let mut proposals = measured.proposals(&settings, kind, language.stop_words.chance);
                 if code == UNKNOWN {
@@ -178,7 +180,9 @@ impl Measured {
             .filter(|spec| has_mode(spec.kind))
             .ok_or_else(|| Error::User(format!("there is no filter `{name}`")))?;
         if spec.limits.is_empty() {
-            return Err(Error::User(format!("`{name}` has no limits on measured values, nothing to propose")));
+            return Err(Error::User(format!(
+                "`{name}` has no limits on measured values, nothing to propose"
+            )));
         }
         let mut options = serde_json::json!({});
         fill_defaults(&mut options, &serde_json::Value::from((spec.schema)()));
@@ -219,7 +223,8 @@ impl Measured {
             context.features.reset();
         }
         for (name, value) in doc.scores {
-            let Some(score) = name.strip_prefix(self.spec.name).and_then(|rest| rest.strip_prefix('.')) else {
+            let Some(score) = name.strip_prefix(self.spec.name).and_then(|rest| rest.strip_prefix('.'))
+            else {
                 continue;
             };
             let limit = self.spec.limits.iter().find(|limit| limit.score == score && wanted(score));

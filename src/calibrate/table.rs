@@ -27,32 +27,31 @@ pub(super) struct Stage {
 /// Writes the whole table.
 pub(super) fn render(settings: &Settings, entries: &[Entry]) -> String {
     let mut out = String::new();
-    let percent = settings.quantile * 100.0;
-    put(&mut out, format_args!("# Options per language, made by `tamis calibrate` from reference corpora.\n"));
+    let (low, high) = (settings.quantile * 100.0, 100.0 - settings.quantile * 100.0);
     put(
         &mut out,
         format_args!(
-            "# Limits: the {percent} % or {} % quantile of what the filter measures (`at` in the comments), moved away\n",
-            100.0 - percent
-        ),
-    );
-    put(
-        &mut out,
-        format_args!(
-            "# from the median by {} of the distance between them. Stop words: shares of at least {} %.\n",
+            "# Options per language, made by `tamis calibrate` from a reference corpus. Behind each limit stands what was\n\
+             # measured: few documents ({low} %) lie below (or above) the first number, half of them below the second. The\n\
+             # limit is further away from the middle, by {} of their distance; see docs/languages.md. Stop words make up\n\
+             # at least {} % of the words. Lower limits: {low} % quantile; upper limits: {high} %.\n",
             settings.margin,
             settings.min_stop_word_ratio * 100.0
         ),
     );
     for entry in entries {
-        put(&mut out, format_args!("{}: # {} documents, {} words\n", text(&entry.code), entry.docs, entry.words));
-        let mut empty = true;
+        let nothing =
+            entry.stages.iter().all(|stage| stage.stop_words.is_empty() && stage.proposals.is_empty());
+        let empty = if nothing { " {}" } else { "" };
+        put(
+            &mut out,
+            format_args!("{}:{empty} # {} documents, {} words\n", text(&entry.code), entry.docs, entry.words),
+        );
         let mut listed = false;
         for stage in &entry.stages {
             if stage.stop_words.is_empty() && stage.proposals.is_empty() {
                 continue;
             }
-            empty = false;
             put(&mut out, format_args!("  {}:\n", stage.name));
             if listed && !stage.stop_words.is_empty() {
                 put(&mut out, format_args!("    stop_words: *{}\n", entry.code));
@@ -63,11 +62,6 @@ pub(super) fn render(settings: &Settings, entries: &[Entry]) -> String {
             for proposal in &stage.proposals {
                 option(&mut out, proposal);
             }
-        }
-        if empty {
-            out.truncate(out.len() - 1);
-            out = out.replace(&format!("{}: #", text(&entry.code)), &format!("{}: {{}} #", text(&entry.code)));
-            out.push('\n');
         }
     }
     out
@@ -81,10 +75,7 @@ fn option(out: &mut String, proposal: &Proposal) {
     };
     let sign = if proposal.side == Side::Below { "below" } else { "above" };
     let (quantile, median) = (short(proposal.quantile), short(proposal.median));
-    put(
-        out,
-        format_args!("    {}: {value} # few {sign} {quantile}, median {median}\n", proposal.option),
-    );
+    put(out, format_args!("    {}: {value} # few {sign} {quantile}, median {median}\n", proposal.option));
 }
 
 /// Three decimals, without zeros behind.
@@ -120,7 +111,9 @@ fn text(word: &str) -> String {
     const TAKEN: [&str; 14] =
         ["y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf", "o", "x", "e"];
     let plain = word.chars().next().is_some_and(char::is_alphabetic)
-        && word.chars().all(|c| c.is_alphanumeric() || !c.is_ascii() && !c.is_control() && !c.is_whitespace())
+        && word
+            .chars()
+            .all(|c| c.is_alphanumeric() || !c.is_ascii() && !c.is_control() && !c.is_whitespace())
         && !TAKEN.contains(&word);
     if plain { word.to_owned() } else { serde_json::Value::from(word).to_string() }
 }

@@ -14,7 +14,8 @@ fn corpus() -> Vec<String> {
     for _ in 0..40 {
         let mut text = String::new();
         for _ in 0..12 {
-            let mut word = || format!("{}{}{}", syllables[next(10)], syllables[next(10)], syllables[next(10)]);
+            let mut word =
+                || format!("{}{}{}", syllables[next(10)], syllables[next(10)], syllables[next(10)]);
             writeln!(text, "{} karo {} {} lotu {} {}.", word(), word(), word(), word(), word()).unwrap();
         }
         docs.push(text.trim_end().to_owned());
@@ -70,7 +71,9 @@ fn limits_are_widened_where_the_language_needs_it() {
 fn other_languages_make_no_difference() {
     let alone = table(&Settings::default(), &of("qaa"));
     let mut docs = of("qaa");
-    docs.extend(corpus().into_iter().map(|text| ("qab", text.to_uppercase().to_lowercase().replace('a', "y"))));
+    docs.extend(
+        corpus().into_iter().map(|text| ("qab", text.to_uppercase().to_lowercase().replace('a', "y"))),
+    );
     let both = table(&Settings::default(), &docs);
     let entry = |text: &str| {
         let start = text.find("qaa:").unwrap();

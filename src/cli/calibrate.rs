@@ -133,7 +133,10 @@ impl Corpus {
         let (texts, others): (Vec<String>, Vec<String>) =
             args.files.iter().cloned().partition(|file| file.ends_with(".txt"));
         if language.is_none() && !texts.is_empty() {
-            return Err(Error::User(format!("`{}` has no fields: give its language with `--lang`", texts[0])));
+            return Err(Error::User(format!(
+                "`{}` has no fields: give its language with `--lang`",
+                texts[0]
+            )));
         }
         let mut readers = Vec::new();
         for spec in read::STAGES {

@@ -1,7 +1,7 @@
 //! `validate`, `plan`, `stages`, `schema`: what a pipeline says, without running it.
 
 use super::PipelineArgs;
-use super::show::{check_run, print, put};
+use super::show::{check_finished, check_run, print, put};
 use crate::engine::RunDir;
 use crate::error::{Error, Result};
 use crate::job::Job;
@@ -39,6 +39,10 @@ pub(super) struct ReportArgs {
 
 pub(super) fn report(args: &ReportArgs) -> Result<u8> {
     check_run(&args.run)?;
+    check_finished(&args.run, "its report is written at the end")?;
+    if !args.run.join("report.json").exists() {
+        return Err(Error::User(format!("`{}` has no report.json to show", args.run.display())));
+    }
     crate::report::render_again(&args.run)?;
     print(&format!("{}\n", args.run.join("report.html").display()))?;
     Ok(0)

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::show::{check_run, number, print, snippet, stage_names, text};
+use super::show::{check_run, is_unfinished, number, print, snippet, stage_names, text};
 use crate::error::{Error, Result};
 use crate::report::rows::{RowTable, integers, tables, texts};
 use crate::stage::BadRecord;
@@ -61,6 +61,8 @@ pub fn run(args: &Args) -> Result<u8> {
 /// All that is known about a needle.
 #[derive(Debug, Default, Serialize)]
 struct Answer {
+    /// Whether the run has not come to its end, so that a page may be missing or its fate still open.
+    unfinished: bool,
     /// Pages with this id or address; more than one where it was crawled more than once.
     pages: Vec<Page>,
     /// How many more there are than are listed.
@@ -131,7 +133,7 @@ struct Copy {
 
 fn explain(run: &Path, needle: &str) -> Result<Answer> {
     let stages = stage_names(run)?;
-    let mut answer = Answer::default();
+    let mut answer = Answer { unfinished: is_unfinished(run), ..Answer::default() };
     let mut rows = find_pages(run, needle)?;
     let place = parse_place(needle);
     if rows.is_empty()

@@ -4,6 +4,7 @@ mod calibrate;
 mod console;
 mod describe;
 pub mod explain;
+pub mod filter;
 pub mod inspect;
 pub mod records;
 mod run;
@@ -52,8 +53,10 @@ enum Command {
     Schema,
     /// Show what happened to a page.
     Explain(explain::Args),
-    /// Show kept and dropped samples of a stage, nearest to the threshold first.
+    /// Show pages on both sides of a stage's limits, nearest first.
     Inspect(inspect::Args),
+    /// Decide again with other limits, from a finished run's stored scores.
+    Filter(filter::Args),
     /// Write report.html anew from report.json.
     Report(describe::ReportArgs),
     /// List what a reader finds in files.
@@ -97,6 +100,7 @@ pub fn main() -> u8 {
         Command::Schema => describe::schema(),
         Command::Explain(args) => explain::run(args),
         Command::Inspect(args) => inspect::run(args),
+        Command::Filter(args) => filter::run(args),
         Command::Report(args) => describe::report(args),
         Command::Records(args) => records::run(args),
         Command::Calibrate(args) => calibrate::run(args),

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
+use crate::pipeline::Plan;
 
 /// Prints to standard output; a reader that went away (`| head`) is no error.
 pub(super) fn print(text: &str) -> Result<()> {
@@ -72,11 +73,35 @@ pub(super) fn check_run(run: &Path) -> Result<()> {
     Err(Error::User(format!("`{}` {what}: expected the `run_dir` of an earlier `tamis run`", run.display())))
 }
 
-/// Names of the run's stages in pipeline order, from its report; none before the run is done.
+/// Whether a run was planned but has not come to its end.
+pub(super) fn is_unfinished(run: &Path) -> bool {
+    run.join("plan.json").exists() && !run.join("report.json").exists()
+}
+
+/// Refuses a run that has not come to its end.
+pub(super) fn check_finished(run: &Path, what: &str) -> Result<()> {
+    if !is_unfinished(run) {
+        return Ok(());
+    }
+    Err(Error::User(format!(
+        "the run in `{}` is not finished, and {what}\n = hint: `tamis run` with the same pipeline goes on with it",
+        run.display()
+    )))
+}
+
+/// The run's plan, where it has one.
+pub(super) fn read_plan(run: &Path) -> Result<Option<Plan>> {
+    let path = run.join("plan.json");
+    if path.exists() { Plan::read(&path).map(Some) } else { Ok(None) }
+}
+
+/// Names of the run's stages in pipeline order: from its report, before the run is done from its plan.
 pub(super) fn stage_names(run: &Path) -> Result<Vec<String>> {
     let path = run.join("report.json");
     if !path.exists() {
-        return Ok(Vec::new());
+        let ids = read_plan(run)?.into_iter().flat_map(|plan| plan.stages).map(|stage| stage.id);
+        let names: Vec<String> = std::iter::once("read".to_owned()).chain(ids).collect();
+        return Ok(if names.len() > 1 { names } else { Vec::new() });
     }
     let report: crate::report::Report = crate::io::read_json(path)?;
     Ok(report.stages.into_iter().map(|stage| stage.name).collect())

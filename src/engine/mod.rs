@@ -9,3 +9,4 @@ mod worker;
 
 pub use layout::RunDir;
 pub use runner::{Listener, Options, run_pass, run_task};
+pub use worker::is_sampled;

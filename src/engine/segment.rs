@@ -17,7 +17,7 @@ use super::worker::{Fate, Finished, Worker};
 use crate::error::{Error, Result};
 use crate::io;
 use crate::io::docfile::DocWriter;
-use crate::stage::{Barrier, DocStage, Observer, Pass, Position, Reader, TaskEnv, TaskReport};
+use crate::stage::{Barrier, DocStage, Observer, Pass, Position, Reader, Side, TaskEnv, TaskReport};
 use crate::stages::write::{CorpusSchema, CorpusWriter, DuplicatesWriter, QuarantineWriter, RejectsWriter};
 
 /// Payload after which a part ends.
@@ -33,8 +33,22 @@ pub struct Slot {
     pub mode: Mode,
     /// Its scores by full name, with the range of their histograms.
     pub scores: Vec<(String, f64, f64)>,
+    /// The limits on them that are switched on.
+    pub limits: Vec<SlotLimit>,
     /// Whether documents are counted by language after it.
     pub sets_language: bool,
+}
+
+/// A limit on a score of a slot.
+pub struct SlotLimit {
+    /// Full name of the score.
+    pub score: String,
+    /// Option that holds the limit.
+    pub option: &'static str,
+    /// The limit.
+    pub limit: f64,
+    /// On which side of it documents fail.
+    pub fails: Side,
 }
 
 /// What happens to a document that a stage drops.
@@ -323,7 +337,7 @@ impl PartWriters {
                     let reason = crate::document::Reason {
                         name: removal.reason,
                         value: Some(removal.similarity),
-                        limit: None,
+                        limit: removal.limit,
                         detail: Some(removal.kept_id.clone()),
                     };
                     self.rejects.write(&doc, stage, &reason)?;

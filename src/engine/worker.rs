@@ -4,7 +4,7 @@ use cpu_time::ThreadTime;
 
 use super::segment::{Mode, Slot};
 use crate::document::{Document, Outcome, Reason};
-use crate::stage::{Barrier, Context, Histogram, Removal, StageStats};
+use crate::stage::{Barrier, Context, Flow, Histogram, Removal, StageStats};
 
 /// What became of a document in a segment.
 pub(super) struct Finished {
@@ -46,6 +46,7 @@ impl Worker {
         let behind = &mut self.stats[0];
         behind.docs_in += 1;
         behind.bytes_in += bytes;
+        count_groups(behind, &doc, removal.is_some());
         if let Some(removal) = removal {
             *behind.reasons.entry(removal.reason.to_owned()).or_default() += 1;
             return Finished { doc, fate: Fate::Removed(removal) };
@@ -81,6 +82,7 @@ impl Worker {
                     Some(reason)
                 }
             };
+            count_groups(stats, &doc, dropped.is_some());
             let now = ThreadTime::now();
             stats.cpu_secs += now.duration_since(before).as_secs_f64();
             before = now;
@@ -91,7 +93,7 @@ impl Worker {
                 }
                 (Some(reason), mode) => {
                     doc.raw = None;
-                    let keep_text = !matches!(mode, Mode::Sample(ratio) if share(&doc.id) >= ratio);
+                    let keep_text = !matches!(mode, Mode::Sample(ratio) if !is_sampled(&doc.id, ratio));
                     return Finished { doc, fate: Fate::Dropped { slot: number, reason, keep_text } };
                 }
             }
@@ -109,7 +111,17 @@ impl Worker {
     }
 }
 
+/// Counts a document under its language and its source, so that a stage that is harder on some shows.
+fn count_groups(stats: &mut StageStats, doc: &Document, dropped: bool) {
+    Flow::count(&mut stats.by_language, doc.language.as_deref().unwrap_or("unknown"), dropped);
+    Flow::count(&mut stats.by_source, &doc.source, dropped);
+}
+
 fn count_score(stats: &mut StageStats, slot: &Slot, name: &str, value: f64) {
+    for limit in slot.limits.iter().filter(|limit| limit.score == name) {
+        *stats.beyond.entry(limit.option.to_owned()).or_default() +=
+            u64::from(limit.fails.fails(value, limit.limit));
+    }
     if let Some(histogram) = stats.histograms.get_mut(name) {
         histogram.add(value);
         return;
@@ -120,8 +132,9 @@ fn count_score(stats: &mut StageStats, slot: &Slot, name: &str, value: f64) {
     stats.histograms.insert(name.to_owned(), histogram);
 }
 
-/// A number in 0..1 that only the id decides, for sampling.
-fn share(id: &str) -> f64 {
+/// Whether a dropped document is in the share whose text is kept (`mode: sample`); only the id decides.
+#[must_use]
+pub fn is_sampled(id: &str, ratio: f64) -> bool {
     let hash = xxhash_rust::xxh3::xxh3_64(id.as_bytes()) >> 11;
-    hash as f64 / (1_u64 << 53) as f64
+    (hash as f64 / (1_u64 << 53) as f64) < ratio
 }

@@ -42,7 +42,7 @@ pub struct Loaded {
 /// # Errors
 /// [`Error::User`] with every mistake, rendered.
 pub fn load(path: &str, overrides: &[String]) -> Result<Loaded> {
-    let mut loader = Loader { sources: Vec::new(), errors: Vec::new() };
+    let mut loader = Loader::default();
     let loaded = loader.run(path, overrides);
     match loaded {
         Some(loaded) if loader.errors.is_empty() => Ok(loaded),
@@ -97,29 +97,31 @@ fn side_files(context: &BuildContext) -> Vec<SideFile> {
     context.files.iter().map(file).collect()
 }
 
-struct Loader {
+/// Collects what a pipeline says and all mistakes in it.
+#[derive(Default)]
+pub(super) struct Loader {
     sources: Vec<Source>,
-    errors: Vec<Diagnostic>,
+    pub(super) errors: Vec<Diagnostic>,
 }
 
 /// One entry of `input:` or `stages:` after checking.
-struct Entry<'n> {
-    spec: &'static StageSpec,
+pub(super) struct Entry<'n> {
+    pub(super) spec: &'static StageSpec,
     /// Unique name.
-    id: String,
+    pub(super) id: String,
     /// Where the name stands.
-    place: Place,
+    pub(super) place: Place,
     /// Its options, for finding places.
-    options: Option<&'n Node>,
+    pub(super) options: Option<&'n Node>,
     /// Options that fit the schema, defaults filled in.
-    json: Json,
+    pub(super) json: Json,
     /// The same for languages that have their own.
-    per_language: LanguageOptions,
-    filter: Option<FilterOptions>,
+    pub(super) per_language: LanguageOptions,
+    pub(super) filter: Option<FilterOptions>,
 }
 
 impl Entry<'_> {
-    fn diagnostic(&self, error: OptionError) -> Diagnostic {
+    pub(super) fn diagnostic(&self, error: OptionError) -> Diagnostic {
         let node = self.options.and_then(|options| options.at(&error.key)).filter(|_| !error.key.is_empty());
         let place = node.map_or_else(|| self.place.clone(), |node| node.place.clone());
         let subject = if error.key.is_empty() { String::new() } else { format!("`{}` of ", error.key) };
@@ -235,7 +237,7 @@ impl Loader {
         Some(node)
     }
 
-    fn entries<'n>(&mut self, root: &'n Node, section: Section) -> Vec<Entry<'n>> {
+    pub(super) fn entries<'n>(&mut self, root: &'n Node, section: Section) -> Vec<Entry<'n>> {
         let mut entries: Vec<Entry> = Vec::new();
         for node in root.get(section.key()).map_or(&[][..], Node::items) {
             let (name, place, options) = match &node.value {

@@ -12,7 +12,9 @@ pub mod per_language;
 pub mod plan;
 pub mod reference;
 pub mod registry;
+pub mod replan;
 pub mod trial;
 
 pub use load::{Loaded, instantiate, load};
 pub use plan::Plan;
+pub use replan::{Refilter, refilters};

@@ -1,6 +1,6 @@
 //! `--set a.b.c=value`: changes a pipeline's tree from the command line.
 
-use super::diagnostic::{Diagnostic, Place};
+use super::diagnostic::{Diagnostic, Place, closest};
 use super::node::{self, Key, Node, Value};
 
 /// Applies arguments of the form `path=value` in order; the value is read as YAML.
@@ -50,6 +50,11 @@ fn relocate(node: &mut Node, place: &Place) {
 fn set(root: &mut Node, path: &str, value: Node, place: &Place) -> Result<(), Diagnostic> {
     let missing =
         |step: &str| Diagnostic::new(place.clone(), format!("`{path}`: there is no `{step}` to set"));
+    let unnamed = |step: &str, ids: &[String]| match closest(step, ids.iter().map(String::as_str)) {
+        Some(near) => missing(step).hint(format!("did you mean `{near}`?")),
+        None if ids.is_empty() => missing(step),
+        None => missing(step).hint(format!("there are `{}`", ids.join("`, `"))),
+    };
     let mut node = root;
     let steps: Vec<&str> = path.split('.').collect();
     for (number, step) in steps.iter().enumerate() {
@@ -60,8 +65,12 @@ fn set(root: &mut Node, path: &str, value: Node, place: &Place) -> Result<(), Di
         let has_entries = number == 1 && ["input", "stages"].contains(&steps[0]);
         node = match &mut node.value {
             Value::List(items) => {
-                let item = if has_entries { find_item(items, step) } else { numbered(items, step) };
-                let item = item.ok_or_else(|| missing(step))?;
+                let item = if has_entries {
+                    let ids = item_ids(items);
+                    find_item(items, &ids, step).ok_or_else(|| unnamed(step, &ids))?
+                } else {
+                    numbered(items, step).ok_or_else(|| missing(step))?
+                };
                 if has_entries { entry_options(item).ok_or_else(|| missing(step))? } else { item }
             }
             Value::Map(entries) => {
@@ -99,22 +108,28 @@ fn entry_options(item: &mut Node) -> Option<&mut Node> {
     }
 }
 
-fn find_item<'n>(items: &'n mut [Node], step: &str) -> Option<&'n mut Node> {
+fn find_item<'n>(items: &'n mut [Node], ids: &[String], step: &str) -> Option<&'n mut Node> {
     if step.parse::<usize>().is_ok() {
         return numbered(items, step);
     }
-    let mut uses: Vec<(String, usize)> = Vec::new();
-    items.iter_mut().find(|item| {
+    items.get_mut(ids.iter().position(|id| id == step)?)
+}
+
+/// The unique names of the entries of a list; empty for what is no entry.
+fn item_ids(items: &[Node]) -> Vec<String> {
+    let mut uses: Vec<&str> = Vec::new();
+    let mut ids = Vec::new();
+    for item in items {
         let name = match &item.value {
-            Value::Text(name) => name.clone(),
-            Value::Map(entries) if !entries.is_empty() => entries[0].0.name.clone(),
-            _ => return false,
+            Value::Text(name) => name.as_str(),
+            Value::Map(entries) if !entries.is_empty() => entries[0].0.name.as_str(),
+            _ => "",
         };
-        let n = uses.iter().filter(|(known, _)| *known == name).count() + 1;
-        uses.push((name.clone(), n));
-        let id = if n == 1 { name } else { format!("{name}-{n}") };
-        id == step
-    })
+        uses.push(name);
+        let n = uses.iter().filter(|known| **known == name).count();
+        ids.push(if n == 1 || name.is_empty() { name.to_owned() } else { format!("{name}-{n}") });
+    }
+    ids
 }
 
 #[cfg(test)]
@@ -146,6 +161,10 @@ mod tests {
         {
             assert!(set(&mut root, path, value(1), &place).is_err(), "{path}");
         }
+        let hint =
+            |path| set(&mut tree("stages: [pii, gopher_quality]"), path, value(1), &place).unwrap_err().hint;
+        assert_eq!(hint("stages.gofer_quality.x").unwrap(), "did you mean `gopher_quality`?");
+        assert_eq!(hint("stages.zzz.x").unwrap(), "there are `pii`, `gopher_quality`");
         // Read before the command line is looked at: better refused than ignored.
         assert!(apply(&mut root, &["include=x.yaml".to_owned()]).is_err());
     }

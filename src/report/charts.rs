@@ -1,8 +1,8 @@
 //! Drawings of the report, as inline SVG in the page's colours.
 
-use super::format::{count, measure, precise};
+use super::format::{count, measure, percent, precise};
 use super::html::{Place, escape, write_to};
-use super::samples::Limit;
+use super::limits::Limit;
 use crate::stage::Histogram;
 
 const WIDTH: f64 = 300.0;
@@ -80,10 +80,24 @@ pub(super) fn histogram(place: &Place, name: &str, histogram: &Histogram, limits
     write_to(
         &mut svg,
         format_args!(
-            "<text x=\"0\" y=\"{below:.1}\">{}</text><text x=\"{WIDTH}\" y=\"{below:.1}\" text-anchor=\"end\">{}</text></svg></figure>",
+            "<text x=\"0\" y=\"{below:.1}\">{}</text><text x=\"{WIDTH}\" y=\"{below:.1}\" text-anchor=\"end\">{}</text></svg>",
             measure(histogram.min),
             measure(histogram.max)
         ),
     );
+    for limit in limits {
+        let side = if limit.drops_below { "under" } else { "over" };
+        write_to(
+            &mut svg,
+            format_args!(
+                "<p title=\"{} are on its failing side\">{} {side} {} <small>({})</small></p>",
+                count(limit.beyond),
+                percent(limit.beyond, total),
+                precise(limit.limit),
+                escape(&limit.option)
+            ),
+        );
+    }
+    svg.push_str("</figure>");
     svg
 }

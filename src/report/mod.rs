@@ -8,8 +8,11 @@ mod charts;
 mod clusters;
 mod format;
 mod html;
+mod limits;
 mod model;
 mod page;
+mod rates;
+mod redecided;
 pub mod rows;
 mod samples;
 mod summary;
@@ -24,8 +27,11 @@ use crate::io::{AtomicFile, write_json};
 
 pub use clusters::{Cluster, Duplicates};
 pub use format::{bytes as human_bytes, count as human_count, precise as human_measure};
+pub use limits::{Limit, limits_of};
 pub use model::{Corpus, Pass, Read, Report, Stage, Timing};
-pub use samples::{Limit, Sample, Tracer};
+pub use rates::Uneven;
+pub use redecided::{Redecided, RedecidedStage};
+pub use samples::Sample;
 pub use summary::{InputInfo, PassSummary, RunSummary, StageInfo};
 
 /// Writes `report.json` and `report.html` into the run directory.

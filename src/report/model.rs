@@ -8,11 +8,14 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::clusters::{self, Duplicates};
+use super::limits::Limit;
+use super::rates::{self, Uneven};
+use super::redecided::Redecided;
 use super::rows::{RowTable, tables, text_at, texts};
-use super::samples::{self, Limit, Sample};
+use super::samples::{self, Sample};
 use super::summary::{InputInfo, RunSummary, counted};
 use crate::error::Result;
-use crate::stage::{Histogram, StageStats};
+use crate::stage::{Flow, Histogram, StageStats};
 
 /// A run in numbers and samples.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -31,6 +34,12 @@ pub struct Report {
     pub corpus: Corpus,
     /// The stages that ran, in pipeline order.
     pub stages: Vec<Stage>,
+    /// Languages and sources of which a stage drops another share than of the others.
+    #[serde(default)]
+    pub uneven: Vec<Uneven>,
+    /// What changed, where this is a finished run that was decided about again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redecided: Option<Redecided>,
     /// What was found twice.
     pub duplicates: Option<Duplicates>,
     /// Manifest of the token shards.
@@ -94,9 +103,15 @@ pub struct Stage {
     pub reasons: BTreeMap<String, u64>,
     /// Documents by language after this stage, where it sets the language.
     pub languages: BTreeMap<String, u64>,
+    /// What came in and was dropped by language, from the stage that finds languages on.
+    #[serde(default)]
+    pub by_language: BTreeMap<String, Flow>,
+    /// What came in and was dropped by source.
+    #[serde(default)]
+    pub by_source: BTreeMap<String, Flow>,
     /// Histograms by score.
     pub histograms: BTreeMap<String, Histogram>,
-    /// The limits on its scores, as far as the rejects show them.
+    /// The limits on its scores, in the order of its checks.
     pub limits: Vec<Limit>,
     /// Some of the documents that it dropped.
     pub samples: Vec<Sample>,
@@ -142,7 +157,7 @@ impl Report {
             .filter(|(info, _)| info.is_none_or(|info| dropping(&info.mode)))
             .map(|(_, stats)| (stats.name.clone(), stats.reasons.clone()))
             .collect();
-        let mut rejects = samples::collect(run, &expected)?;
+        let mut samples = samples::collect(run, &expected)?;
         let stages: Vec<Stage> = stats
             .iter()
             .map(|(info, stats)| {
@@ -151,10 +166,12 @@ impl Report {
                     stage.kind.clone_from(&info.kind);
                     stage.mode.clone_from(&info.mode);
                     stage.summary.clone_from(&info.summary);
+                    stage.limits.clone_from(&info.limits);
+                    for limit in &mut stage.limits {
+                        limit.beyond = stats.beyond.get(&limit.option).copied().unwrap_or(0);
+                    }
                 }
-                stage.samples = rejects.samples.remove(&stage.name).unwrap_or_default();
-                stage.limits =
-                    rejects.limits.iter().filter(|limit| limit.stage == stage.name).cloned().collect();
+                stage.samples = samples.remove(&stage.name).unwrap_or_default();
                 stage
             })
             .collect();
@@ -172,6 +189,10 @@ impl Report {
                 quarantine: summary.quarantine.clone(),
             },
             corpus,
+            uneven: rates::uneven(
+                stages.iter().map(|stage| (stage.name.as_str(), &stage.by_language, &stage.by_source)),
+            ),
+            redecided: summary.redecided.clone(),
             duplicates: clusters::collect(run)?,
             tokens: summary.tokens.clone(),
             counts: summary.total.counts.clone(),
@@ -207,6 +228,11 @@ impl Stage {
             bytes_out: stats.bytes_out,
             reasons: stats.reasons.clone(),
             languages: stats.languages.clone(),
+            by_language: Some(&stats.by_language)
+                .filter(|flows| rates::known(flows))
+                .cloned()
+                .unwrap_or_default(),
+            by_source: stats.by_source.clone(),
             histograms: counted(&stats.histograms),
             ..Self::default()
         }

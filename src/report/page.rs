@@ -4,6 +4,8 @@
 //! forbids scripts and outside content by its own policy.
 
 mod corpus;
+mod rates;
+mod redecided;
 mod stages;
 mod tokens;
 
@@ -33,10 +35,12 @@ pub(super) fn render(report: &Report) -> String {
         ),
     );
     tiles(&mut html, report);
-    let sections: [(&str, &str, String); 9] = [
+    let sections: [(&str, &str, String); 11] = [
+        ("redecided", "What other limits change", redecided::redecided(report)),
         ("funnel", "From crawl to corpus", funnel(report)),
         ("reasons", "Why documents were dropped", reasons(report)),
         ("stages", "Stage by stage", stages::stages(report)),
+        ("rates", "Removal by language and source", rates::rates(report)),
         ("languages", "Languages of the corpus", corpus::languages(report)),
         ("duplicates", "Duplicates", corpus::duplicates(report)),
         ("input", "Input", corpus::input(report)),
@@ -55,7 +59,7 @@ pub(super) fn render(report: &Report) -> String {
     html.push_str(
         "<footer>Every number here stands in <code>report.json</code> beside this page. \
          <code>tamis explain RUN URL</code> tells what happened to one page, \
-         <code>tamis inspect RUN --stage NAME</code> shows more pages near a limit.</footer>\n\
+         <code>tamis inspect RUN STAGE</code> shows more pages near a limit.</footer>\n\
          </main>\n</body>\n</html>\n",
     );
     html
@@ -253,18 +257,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let summary = testing::make_run(dir.path());
         let report = super::Report::collect(dir.path(), &summary).unwrap();
-        let limits: Vec<(&str, &str, bool)> = report.stages[1]
-            .limits
-            .iter()
-            .map(|limit| (limit.reason.as_str(), limit.score.as_str(), limit.drops_below))
-            .collect();
-        assert_eq!(
-            limits,
-            [
-                ("too_few_words", "gopher_quality.words", true),
-                ("too_many_symbols", "gopher_quality.symbol_ratio", false)
-            ]
-        );
+        let limits = &report.stages[1].limits;
+        assert_eq!(limits[0].beyond, report.stages[1].reasons["too_few_words"]);
+        // Whatever has too few words is dropped for that, so its symbols are no reason.
+        assert!(limits[1].beyond > report.stages[1].reasons["too_many_symbols"]);
+        let html = super::render(&report);
+        assert!(html.contains("are on its failing side") && html.contains("id=\"rates\""));
+        let worst = &report.uneven[0];
+        assert_eq!((worst.stage.as_str(), worst.name.as_str()), ("gopher_quality", "zh"));
+        assert_eq!(worst.group.docs_dropped, worst.group.docs_in);
         let duplicates = report.duplicates.unwrap();
         assert_eq!(duplicates.removed, summary.total.stages[3].reasons["near_duplicate"]);
         assert_eq!(duplicates.clusters, duplicates.sizes.iter().map(|class| class.clusters).sum::<u64>());

@@ -89,6 +89,14 @@ impl RowTable {
         self.batches(Some(columns), |builder| builder)
     }
 
+    /// All rows, all columns.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn scan_all(&self) -> Result<Batches> {
+        self.batches(None, |builder| builder)
+    }
+
     /// Numbers of the rows whose `column` equals one of `needles`, with the number of the needle.
     /// Row groups whose Bloom filter excludes all of them are not read.
     ///

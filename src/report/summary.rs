@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::limits::Limit;
+use super::redecided::Redecided;
 use crate::stage::{Histogram, StageStats, TaskReport};
 
 /// A finished run, as the engine counted it.
@@ -30,6 +32,9 @@ pub struct RunSummary {
     /// Seconds from start to end, of this process; not reproducible.
     #[serde(default)]
     pub wall_secs: f64,
+    /// What changed, where a finished run was decided about again.
+    #[serde(default)]
+    pub redecided: Option<Redecided>,
 }
 
 /// One input of the pipeline.
@@ -46,7 +51,7 @@ pub struct InputInfo {
 }
 
 /// One stage of the pipeline.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct StageInfo {
     /// Its name in this pipeline, as in [`StageStats::name`].
     pub name: String,
@@ -56,6 +61,9 @@ pub struct StageInfo {
     pub summary: String,
     /// `drop`, `annotate` or `sample`.
     pub mode: String,
+    /// The limits on its scores that are switched on, in the order of its checks.
+    #[serde(default)]
+    pub limits: Vec<Limit>,
 }
 
 /// One pass of the run.

@@ -3,10 +3,15 @@
 use super::format::{bytes, count, duration, percent};
 use super::html::write_to;
 use super::model::ranked;
+use super::rates;
 use super::summary::RunSummary;
 
 /// Reasons named per stage.
 const TOP_REASONS: usize = 3;
+/// Languages and sources named that a stage is harder on.
+const TOP_UNEVEN: usize = 3;
+/// Least difference between two removal rates that is named here.
+const TELLING: f64 = 0.1;
 
 /// One line per stage.
 pub(super) fn table(summary: &RunSummary) -> String {
@@ -42,6 +47,23 @@ pub(super) fn table(summary: &RunSummary) -> String {
         ]);
     }
     let mut text = aligned(&lines);
+    let stages =
+        summary.total.stages.iter().map(|stats| (stats.name.as_str(), &stats.by_language, &stats.by_source));
+    for uneven in
+        rates::uneven(stages).iter().filter(|uneven| uneven.difference() >= TELLING).take(TOP_UNEVEN)
+    {
+        let line = format_args!(
+            "uneven: {} drops {} of {} {} ({} of {}), {} of all others\n",
+            uneven.stage,
+            percent(uneven.group.docs_dropped, uneven.group.docs_in),
+            uneven.kind,
+            uneven.name,
+            count(uneven.group.docs_dropped),
+            count(uneven.group.docs_in),
+            percent(uneven.others.docs_dropped, uneven.others.docs_in),
+        );
+        write_to(&mut text, line);
+    }
     let quarantined: u64 = summary.quarantine.values().sum();
     if quarantined > 0 {
         let causes: Vec<String> =
@@ -85,7 +107,9 @@ mod tests {
             lines[0],
             "stage           docs in  kept  dropped   share  text out     CPU  most frequent reasons"
         );
-        assert_eq!(lines.len(), 7);
+        let uneven = lines.iter().filter(|line| line.starts_with("uneven: ")).count();
+        assert!(lines.len() == 7 + uneven && uneven <= super::TOP_UNEVEN, "{text}");
+        assert!(lines[6].starts_with("uneven: gopher_quality drops 100.0 % of language zh ("), "{text}");
         assert!(lines[2].starts_with("gopher_quality   "), "{text}");
     }
 }

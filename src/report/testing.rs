@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::{InputInfo, PassSummary, RunSummary, StageInfo};
+use super::{InputInfo, Limit, PassSummary, RunSummary, StageInfo};
 use crate::document::{Document, Ordinal, Reason};
-use crate::stage::{BadRecord, FieldType, Histogram, StageStats, TaskReport};
+use crate::stage::{BadRecord, FieldType, Flow, Histogram, StageStats, TaskReport};
 use crate::stages::write::{CorpusSchema, CorpusWriter, DuplicatesWriter, QuarantineWriter, RejectsWriter};
 
 /// Documents in the made run.
@@ -102,6 +102,7 @@ fn finish(stages: Vec<StageStats>, causes: &[(&str, u64)]) -> RunSummary {
                 kind: kind.to_owned(),
                 summary: summary.to_owned(),
                 mode: mode.to_owned(),
+                limits: limits(name),
             })
             .into(),
         passes: vec![pass("segment-0", 2, 3.2), pass("minhash-bands", 16, 0.4), pass("corpus", 2, 0.9)],
@@ -116,6 +117,28 @@ fn finish(stages: Vec<StageStats>, causes: &[(&str, u64)]) -> RunSummary {
             ],
         })),
         wall_secs: 2.6,
+        redecided: None,
+    }
+}
+
+/// The limits that [`process`] holds scores against.
+fn limits(stage: &str) -> Vec<Limit> {
+    let limit = |reason: &str, score: &str, option: &str, limit, drops_below| Limit {
+        stage: stage.to_owned(),
+        reason: reason.to_owned(),
+        score: format!("{stage}.{score}"),
+        option: option.to_owned(),
+        limit,
+        drops_below,
+        beyond: 0,
+    };
+    match stage {
+        "gopher_quality" => vec![
+            limit("too_few_words", "words", "min_words", 50.0, true),
+            limit("too_many_symbols", "symbol_ratio", "max_symbol_ratio", 0.1, false),
+        ],
+        "c4_quality" => vec![limit("too_few_sentences", "sentences", "min_sentences", 3.0, true)],
+        _ => Vec::new(),
     }
 }
 
@@ -155,7 +178,7 @@ fn process(part: u32, number: u64, stages: &mut [StageStats], tables: &mut Table
     if empty {
         doc.text = String::new();
     }
-    count(&mut stages[0], html, doc.text.len(), empty.then_some("no_text"));
+    count(&mut stages[0], &doc, html, empty.then_some("no_text"));
     if empty {
         return tables.rejects.write(&doc, "extract", &Reason::new("no_text")).unwrap();
     }
@@ -171,7 +194,7 @@ fn process(part: u32, number: u64, stages: &mut [StageStats], tables: &mut Table
     } else {
         None
     };
-    count(&mut stages[1], doc.text.len() as u64, doc.text.len(), reason.as_ref().map(|reason| reason.name));
+    count(&mut stages[1], &doc, doc.text.len() as u64, reason.as_ref().map(|reason| reason.name));
     if let Some(reason) = reason {
         doc.text.insert_str(0, "<script>alert(1)</script> ");
         return tables.rejects.write(&doc, "gopher_quality", &reason).unwrap();
@@ -180,7 +203,7 @@ fn process(part: u32, number: u64, stages: &mut [StageStats], tables: &mut Table
     let sentences = doc.text.matches('.').count() as f64;
     score(&mut stages[2], &mut doc, "sentences", sentences, 50.0);
     let would = number.is_multiple_of(11);
-    count(&mut stages[2], doc.text.len() as u64, doc.text.len(), None);
+    count(&mut stages[2], &doc, doc.text.len() as u64, None);
     if would {
         *stages[2].reasons.entry("too_few_sentences".to_owned()).or_default() += 1;
         doc.verdicts.push(("c4_quality".to_owned(), "too_few_sentences".to_owned()));
@@ -188,7 +211,7 @@ fn process(part: u32, number: u64, stages: &mut [StageStats], tables: &mut Table
 
     // Documents whose number ends in 7 are near copies of number 3 of their fifty.
     let copy = number % 10 == 7;
-    count(&mut stages[3], doc.text.len() as u64, doc.text.len(), copy.then_some("near_duplicate"));
+    count(&mut stages[3], &doc, doc.text.len() as u64, copy.then_some("near_duplicate"));
     if copy {
         let cluster = format!("c{part}-{}", number / 50);
         let kept = format!("d{part}-{}", number / 50 * 50 + 3);
@@ -202,24 +225,29 @@ fn process(part: u32, number: u64, stages: &mut [StageStats], tables: &mut Table
         doc.text.push_str(" Write to <EMAIL>.");
         stages[4].docs_changed += 1;
     }
-    count(&mut stages[4], before, doc.text.len(), None);
+    count(&mut stages[4], &doc, before, None);
     tables.corpus.write(&doc).unwrap();
 }
 
-fn count(stage: &mut StageStats, bytes_in: u64, bytes_out: usize, reason: Option<&str>) {
+fn count(stage: &mut StageStats, doc: &Document, bytes_in: u64, reason: Option<&str>) {
     stage.docs_in += 1;
     stage.bytes_in += bytes_in;
     stage.cpu_secs += 0.001;
+    Flow::count(&mut stage.by_language, doc.language.as_deref().unwrap_or("unknown"), reason.is_some());
+    Flow::count(&mut stage.by_source, &doc.source, reason.is_some());
     if let Some(reason) = reason {
         *stage.reasons.entry(reason.to_owned()).or_default() += 1;
     } else {
         stage.docs_out += 1;
-        stage.bytes_out += bytes_out as u64;
+        stage.bytes_out += doc.text.len() as u64;
     }
 }
 
 fn score(stage: &mut StageStats, doc: &mut Document, name: &str, value: f64, max: f64) {
     let full = format!("{}.{name}", stage.name);
+    for limit in limits(&stage.name).iter().filter(|limit| limit.score == full) {
+        *stage.beyond.entry(limit.option.clone()).or_default() += u64::from(limit.fails(value));
+    }
     stage.histograms.entry(name.to_owned()).or_insert_with(|| Histogram::new(0.0, max)).add(value);
     doc.scores.push((full, value));
 }

@@ -30,11 +30,13 @@ const RULES: &[(&str, &[&str])] = &[
             "stages/rewrite",
             "stages/dedup",
             "stages/write",
+            "text",
             "tokens",
         ],
     ),
     ("calibrate", &["document", "error", "pipeline", "stage", "text"]),
     ("report", &["document", "error", "io", "stage"]),
+    ("refilter", &["document", "engine", "error", "io", "pipeline", "report", "stage", "stages/write"]),
     ("job", &["document", "engine", "error", "io", "pipeline", "report", "stage", "tokens"]),
     ("cli", &["*"]),
 ];

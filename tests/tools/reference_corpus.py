@@ -8,7 +8,7 @@ One JSON object per pseudo-document: `text`, `lang`, `source`. Made of, per lang
 * lingua: sentences of news and web pages, in a fixed shuffle, 4 to 24 to a document. Every second document has one
   sentence a line, the others paragraphs of two to five sentences.
 * tatoeba: the sentences of a language as one document, where they are at least three.
-* udhr: each translation as a whole, and in parts of eight articles; a line per title and paragraph.
+* udhr, for languages that have sentences too, in their usual script: each translation as a whole, and in parts of eight articles; a line per title and paragraph.
 * xquad: five consecutive paragraphs as an article, and each paragraph of at least 50 words or 100 characters without
   spaces alone.
 
@@ -16,7 +16,6 @@ One JSON object per pseudo-document: `text`, `lang`, `source`. Made of, per lang
 """
 import json
 import random
-import re
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -25,6 +24,8 @@ from pathlib import Path
 SPACELESS = {"zh", "ja", "th", "lo", "km", "my"}
 # Codes of the sources that are not ISO 639-1 or 639-3, or mean another language there.
 RENAMED = {"iw": "he", "jw": "jv", "zh-Hant": "zh", "als": "sq", "xx-Goth": None, "zlm": "ms"}
+# Scripts and spellings of translations that are not the usual ones of the language.
+OTHER_FORMS = {"Mong", "Java", "Tglg", "polyton"}
 # Codes under which detectors also know a language.
 ALSO = {"nb": "no", "nn": "no", "hr": "sh", "bs": "sh"}
 
@@ -39,15 +40,19 @@ def documents(root):
     for code, texts in sorted(by_language.items()):
         if len(texts) >= 3:
             yield code, "tatoeba", "\n".join(texts)
+    languages = {path.stem for path in (root / "lingua-testdata/sentences").glob("*.txt")}
     for path in sorted((root / "udhr").glob("*.xml")):
         tree = ET.parse(path).getroot()
-        code = re.match(r"[a-z]{3}", tree.get("iso639-3") or tree.get("{http://www.w3.org/XML/1998/namespace}lang"))
-        sections = [lines for section in tree if (lines := section_lines(section))]
-        if not code or sum(map(len, sections)) < 40:
+        tag = tree.get("{http://www.w3.org/XML/1998/namespace}lang")
+        code = RENAMED.get(tag, tag.split("-")[0])
+        if code not in languages or tag.split("-")[-1] in OTHER_FORMS:
             continue
-        yield code.group(), "udhr", "\n".join(line for lines in sections for line in lines)
+        sections = [lines for section in tree if (lines := section_lines(section))]
+        if sum(map(len, sections)) < 40:
+            continue
+        yield code, "udhr", "\n".join(line for lines in sections for line in lines)
         for start in range(0, len(sections), 8):
-            yield code.group(), "udhr", "\n".join(line for lines in sections[start : start + 8] for line in lines)
+            yield code, "udhr", "\n".join(line for lines in sections[start : start + 8] for line in lines)
     for path in sorted((root / "xquad-contexts").glob("xquad.*.txt")):
         code = path.suffixes[0][1:]
         paragraphs = path.read_text("utf-8").splitlines()

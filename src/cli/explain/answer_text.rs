@@ -34,13 +34,24 @@ pub(super) fn describe(needle: &str, answer: &Answer) -> String {
     if out.is_empty() {
         line(&mut out, format_args!("no page with the id or address `{}` in this run", clean(needle)));
         if answer.similar_urls.is_empty() {
-            line(&mut out, format_args!("it was never read, or `rejects` does not list it"));
+            let why = if answer.unfinished {
+                "it may not have been read yet, or it waits below `work/` for a later stage"
+            } else {
+                "it was never read, or `rejects` does not list it"
+            };
+            line(&mut out, format_args!("{why}"));
         } else {
             line(&mut out, format_args!("did you mean"));
         }
         for url in &answer.similar_urls {
             line(&mut out, format_args!("  {}", clean(url)));
         }
+    }
+    if answer.unfinished {
+        line(
+            &mut out,
+            format_args!("\nthis run is not finished: pages that are still on their way are not found"),
+        );
     }
     out
 }

@@ -3,8 +3,9 @@
 use super::super::charts::histogram;
 use super::super::format::{duration, percent, precise};
 use super::super::html::{Place, TableHtml, bar, code, escape, write_to};
+use super::super::limits::Limit;
 use super::super::model::{Report, Stage};
-use super::super::samples::{Limit, Sample};
+use super::super::samples::Sample;
 use super::corpus::language_table;
 
 /// All cards.
@@ -50,8 +51,8 @@ fn stage_tables(html: &mut String, place: &Place, stage: &Stage) {
     let limit_heading = if stage.limits.is_empty() { "" } else { "limit" };
     let mut table = TableHtml::new(&["reason", limit_heading, "", count_heading, "#of its input"]);
     for (reason, n) in stage.ranked_reasons() {
-        let limit =
-            stage.limits.iter().find(|limit| limit.reason == reason).map_or(String::new(), describe_limit);
+        let limits = stage.limits.iter().filter(|limit| limit.reason == reason);
+        let limit = limits.map(describe_limit).collect::<Vec<_>>().join(", ");
         table.row(&[
             code(reason),
             limit,
@@ -97,9 +98,8 @@ fn stage_tables(html: &mut String, place: &Place, stage: &Stage) {
 }
 
 fn describe_limit(limit: &Limit) -> String {
-    let score = limit.score.strip_prefix(&format!("{}.", limit.stage)).unwrap_or(&limit.score);
     let bound = if limit.drops_below { "under" } else { "over" };
-    format!("<span class=\"soft\">{} {bound} {}</span>", code(score), precise(limit.limit))
+    format!("<span class=\"soft\">{} {bound} {}</span>", code(limit.short_score()), precise(limit.limit))
 }
 
 fn sample_html(sample: &Sample) -> String {

@@ -106,7 +106,7 @@ impl Barrier for Stage {
     }
 
     fn removals(&self, dir: &Path, split: u32) -> Result<Box<dyn Removals>> {
-        Ok(Box::new(removals::Listed::open(dir, split, "exact_duplicate")?))
+        Ok(Box::new(removals::Listed::open(dir, split, "exact_duplicate", None)?))
     }
 }
 

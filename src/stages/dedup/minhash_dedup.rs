@@ -160,7 +160,9 @@ impl Barrier for Stage {
     }
 
     fn removals(&self, dir: &Path, split: u32) -> Result<Box<dyn Removals>> {
-        Ok(Box::new(removals::Listed::open(dir, split, "near_duplicate")?))
+        // In a chain the recorded similarity is not the one that was held against the limit.
+        let limit = (self.config.linkage == Linkage::Direct).then_some(self.config.min_jaccard);
+        Ok(Box::new(removals::Listed::open(dir, split, "near_duplicate", limit)?))
     }
 }
 

@@ -21,16 +21,17 @@ pub(super) struct Listed {
     next: Option<Gone>,
     ids: DocStore,
     reason: &'static str,
+    limit: Option<f64>,
 }
 
 impl Listed {
-    pub(super) fn open(dir: &Path, split: u32, reason: &'static str) -> Result<Self> {
+    pub(super) fn open(dir: &Path, split: u32, reason: &'static str, limit: Option<f64>) -> Result<Self> {
         let run = RunFile::<Gone>::open(path(dir))?;
         let start = run.partition_point(|gone| gone.removed.split < split)?;
         let end = run.partition_point(|gone| gone.removed.split <= split)?;
         let mut list = run.range(start, end)?;
         let next = list.next().transpose()?;
-        Ok(Self { list, next, ids: DocStore::open(dir, Catalog::read(dir)?)?, reason })
+        Ok(Self { list, next, ids: DocStore::open(dir, Catalog::read(dir)?)?, reason, limit })
     }
 }
 
@@ -44,6 +45,7 @@ impl Removals for Listed {
         let Some(gone) = self.next.filter(|gone| gone.removed == ordinal) else { return Ok(None) };
         let kept_id = self.ids.id(gone.kept)?;
         let cluster = if gone.cluster == gone.kept { kept_id.clone() } else { self.ids.id(gone.cluster)? };
-        Ok(Some(Removal { reason: self.reason, kept_id, similarity: gone.overlap.jaccard(), cluster }))
+        let (reason, similarity, limit) = (self.reason, gone.overlap.jaccard(), self.limit);
+        Ok(Some(Removal { reason, kept_id, similarity, limit, cluster }))
     }
 }

@@ -419,8 +419,7 @@ impl Stage {
     }
 
     fn label(&self, doc: &mut Document, cx: &Context, language: usize, score: f64) {
-        doc.language =
-            (score >= self.min_label_score).then(|| self.detector.languages()[language].clone());
+        doc.language = (score >= self.min_label_score).then(|| self.detector.languages()[language].clone());
         doc.language_score = Some(score);
         cx.score(doc, "score", score);
     }

@@ -19,7 +19,7 @@ use crate::stage::{
     parse_options, schema_of,
 };
 use crate::text::charsets::{Classes, DECIMAL};
-use crate::text::lines::{strip, strip_end};
+use crate::text::lines::{chars, strip, strip_end};
 
 /// The stage as the registry knows it.
 pub static SPEC: StageSpec = StageSpec {
@@ -38,6 +38,12 @@ pub static SPEC: StageSpec = StageSpec {
             doc: "share of the lines that are not empty that are left",
             min: 0.0,
             max: 1.0,
+        },
+        ScoreSpec {
+            name: "removed_char_ratio",
+            doc: "share of the characters that went",
+            min: 0.0,
+            max: 0.5,
         },
         ScoreSpec { name: "removed_word_ratio", doc: "share of the words that went", min: 0.0, max: 0.5 },
     ],
@@ -249,6 +255,8 @@ impl DocStage for Stage {
         kept.truncate(strip_end(&kept).len());
         let blank = kept.len() - strip(&kept).len();
         kept.drain(..blank);
+        let (before, after) = (chars(&doc.text), chars(&kept));
+        cx.score(doc, "removed_char_ratio", (before - after) as f64 / before.max(1) as f64);
         let outcome = match self.reason(&found) {
             _ if kept.is_empty() && !strip(&doc.text).is_empty() => {
                 Outcome::Drop(Reason::new("no_lines_left"))
@@ -270,7 +278,9 @@ impl DocStage for Stage {
             kept_line_ratio: stored.stored_score(stage, "kept_line_ratio").filter(|&ratio| ratio > 0.0)?,
             removed_word_ratio: stored.stored_score(stage, "removed_word_ratio")?,
         };
-        Some(self.reason(&found).map_or(Outcome::Keep, Outcome::Drop))
+        let changed = stored.stored_score(stage, "removed_char_ratio")? > 0.0;
+        let kept = if changed { Outcome::Changed } else { Outcome::Keep };
+        Some(self.reason(&found).map_or(kept, Outcome::Drop))
     }
 
     fn deciding_options(&self) -> &'static [&'static str] {

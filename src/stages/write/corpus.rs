@@ -20,6 +20,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use arrow_array::RecordBatch;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -43,6 +44,16 @@ pub struct CorpusSchema {
 }
 
 impl CorpusSchema {
+    /// Passed-through fields with the names of their columns.
+    #[must_use]
+    pub fn field_columns(&self) -> Vec<(String, String, FieldType)> {
+        let layout = Layout::new(self);
+        let column = |(name, kind): &(String, FieldType)| {
+            Some((name.clone(), layout.columns[layout.fields.get(name)?.0].name.clone(), *kind))
+        };
+        self.fields.iter().filter_map(column).collect()
+    }
+
     /// Adds the fields of another input. A field that both have keeps one column: of the same type where
     /// they agree, `number` for integers and numbers, else `json`.
     pub fn add_fields(&mut self, fields: &[(String, FieldType)]) {
@@ -60,21 +71,16 @@ impl CorpusSchema {
     }
 }
 
-/// Writes one part of the corpus.
-pub struct CorpusWriter {
-    table: Table,
+/// The columns, and where each score, verdict and field stands.
+struct Layout {
+    columns: Vec<Column>,
     scores: HashMap<String, usize>,
     verdicts: HashMap<String, usize>,
     fields: HashMap<String, (usize, FieldType)>,
-    columns: usize,
 }
 
-impl CorpusWriter {
-    /// Starts a part.
-    ///
-    /// # Errors
-    /// [`Error::Io`] where the folder is not writable.
-    pub fn create(path: impl AsRef<Path>, schema: &CorpusSchema) -> Result<Self> {
+impl Layout {
+    fn new(schema: &CorpusSchema) -> Self {
         let mut columns = vec![Column::required("id", Type::Key), Column::required("text", Type::Body)];
         columns.extend(origin_columns());
         let mut scores = HashMap::new();
@@ -105,8 +111,41 @@ impl CorpusWriter {
             }
         }
         columns.push(Column::nullable("extra", Type::Body));
+        Self { columns, scores, verdicts, fields }
+    }
+}
+
+/// Writes one part of the corpus.
+pub struct CorpusWriter {
+    table: Table,
+    scores: HashMap<String, usize>,
+    verdicts: HashMap<String, usize>,
+    fields: HashMap<String, (usize, FieldType)>,
+    columns: usize,
+}
+
+impl CorpusWriter {
+    /// Starts a part.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the folder is not writable.
+    pub fn create(path: impl AsRef<Path>, schema: &CorpusSchema) -> Result<Self> {
+        let Layout { columns, scores, verdicts, fields } = Layout::new(schema);
         let table = Table::create(path, &columns)?;
         Ok(Self { table, scores, verdicts, fields, columns: columns.len() })
+    }
+
+    /// Appends a row that was read from the corpus of a run with the same schema, all columns in order, with
+    /// the verdicts of these stages (reason or none) in place of its own.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it cannot be written, [`Error::Failed`] where the row has other columns.
+    pub fn copy(&mut self, batch: &RecordBatch, row: usize, verdicts: &[(&str, Option<&str>)]) -> Result<()> {
+        let changed: Vec<(usize, Cell)> = verdicts
+            .iter()
+            .filter_map(|(stage, reason)| Some((*self.verdicts.get(*stage)?, Cell::text(*reason))))
+            .collect();
+        self.table.copy_row(batch, row, &changed)
     }
 
     /// Appends a document.
@@ -227,9 +266,9 @@ pub(super) fn origin_cells(doc: &Document) -> Result<[Cell<'_>; 8]> {
 mod tests {
     use std::sync::Arc;
 
+    use arrow_array::Array;
     use arrow_array::cast::AsArray;
     use arrow_array::types::{Float64Type, Int64Type};
-    use arrow_array::{Array, RecordBatch};
     use serde_json::json;
 
     use super::*;

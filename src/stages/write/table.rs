@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::builder::{BooleanBuilder, Float64Builder, Int64Builder, StringBuilder};
-use arrow_array::{ArrayRef, RecordBatch};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int64Type};
+use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, Schema};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
@@ -209,6 +211,22 @@ impl Table {
         Ok(())
     }
 
+    /// Appends a row of a table that an earlier [`Table`] with these columns wrote, with other values in some
+    /// columns.
+    pub(super) fn copy_row(
+        &mut self,
+        batch: &RecordBatch,
+        row: usize,
+        changed: &[(usize, Cell)],
+    ) -> Result<()> {
+        let mut cells = Vec::with_capacity(batch.num_columns());
+        for (number, column) in batch.columns().iter().enumerate() {
+            let change = changed.iter().find(|(changed, _)| *changed == number);
+            cells.push(change.map_or_else(|| cell_of(column, row), |(_, cell)| *cell));
+        }
+        self.row(&cells)
+    }
+
     /// Rows so far.
     pub(super) fn rows(&self) -> u64 {
         self.rows
@@ -247,6 +265,20 @@ impl Table {
             .into_inner()
             .map_err(|error| Error::io("write", &self.path)(std::io::Error::other(error)))?;
         file.commit()
+    }
+}
+
+fn cell_of(column: &ArrayRef, row: usize) -> Cell<'_> {
+    if column.is_null(row) {
+        return Cell::Null;
+    }
+    match column.data_type() {
+        DataType::Utf8 => Cell::Text(column.as_string::<i32>().value(row)),
+        DataType::Int64 => Cell::Integer(column.as_primitive::<Int64Type>().value(row)),
+        DataType::Float64 => Cell::Float(column.as_primitive::<Float64Type>().value(row)),
+        DataType::Boolean => Cell::Boolean(column.as_boolean().value(row)),
+        // No table of this room has another type; where a column is required, `row` refuses the null.
+        _ => Cell::Null,
     }
 }
 
