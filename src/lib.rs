@@ -19,12 +19,14 @@
 //! | `stages/write` | the tables of a run directory | document, stage, io, error | the same |
 //! | [`tokens`] | tokenizer training, encoding, shuffle, shards | stage, document, text, io, error | know stages or the pipeline |
 //! | [`pipeline`] | YAML to a checked plan; the generated reference | the stage rooms' `STAGES` tables, tokens' configs | run anything |
+//! | [`calibrate`] | options per language from a reference corpus | document, text, stage, error, pipeline | read files, print |
 //! | [`engine`] | runs passes of tasks; memory, progress, resume | stage, `stages/write`, io | name a stage |
 //! | [`report`] | report.json, report.html, the final table | stage, document, io, error | decide anything |
 //! | [`refilter`] | decides again from the scores that a run stored | pipeline, report, engine, `stages/write`, io | read texts to decide |
 //! | [`job`] | puts a plan's passes together and runs them | all of the above | print |
 //! | [`cli`] | one file per command | anything | be imported |
 
+pub mod calibrate;
 pub mod cli;
 pub mod document;
 pub mod engine;

@@ -7,8 +7,12 @@ mod bad_pipelines;
 #[path = "suite/classifier.rs"]
 mod classifier;
 mod crawl;
+#[path = "bench/data.rs"]
+mod data;
 #[path = "suite/generated.rs"]
 mod generated;
+#[path = "suite/languages.rs"]
+mod languages;
 #[path = "suite/lm_train.rs"]
 mod lm_train;
 #[path = "suite/modes.rs"]

@@ -1,5 +1,6 @@
 //! The command line: one file per command. The only room that prints.
 
+mod calibrate;
 mod classifier;
 mod console;
 mod describe;
@@ -62,6 +63,8 @@ enum Command {
     Report(describe::ReportArgs),
     /// List what a reader finds in files.
     Records(records::Args),
+    /// Propose options per language from a reference corpus.
+    Calibrate(calibrate::Args),
     /// Train a classifier that tells good text from bad.
     Classifier(classifier::Args),
     /// Check token shards.
@@ -106,6 +109,7 @@ pub fn main() -> u8 {
         Command::Filter(args) => filter::run(args),
         Command::Report(args) => describe::report(args),
         Command::Records(args) => records::run(args),
+        Command::Calibrate(args) => calibrate::run(args),
         Command::Classifier(args) => classifier::run(args, cli.log_format),
         Command::Tokens(args) => tokens::run(args),
         Command::Lm(args) => lm::run(args, cli.log_format),

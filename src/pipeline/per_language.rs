@@ -23,6 +23,8 @@ use crate::text::langcodes;
 const BUILTIN: &str = include_str!("languages.yaml");
 /// The option's key.
 pub(super) const KEY: &str = "per_language";
+/// ISO 639-2 for an undetermined language: options for pages without one.
+const UNKNOWN: &str = "und";
 /// Name of the embedded table, as an option and in messages.
 const BUILTIN_NAME: &str = "builtin";
 
@@ -32,8 +34,8 @@ const BUILTIN_NAME: &str = "builtin";
 pub struct PerLanguage {
     /// Options that hold instead for pages of a language, by ISO 639-1 or 639-3 code: a map such as
     /// `{de: {min_stop_words: 1}}`; or `builtin`, the table that tamis brings (made by `tamis calibrate`); or the path
-    /// of a YAML file of the same shape as that table: languages, below each the stages, below each the options. Other
-    /// pages, and pages without a language, are judged by the general options.
+    /// of a YAML file of the same shape as that table: languages, below each the stages, below each the options. `und`
+    /// stands for pages without a language. Other pages are judged by the general options.
     pub per_language: Option<Table>,
 }
 
@@ -202,7 +204,7 @@ struct Chooser {
 
 impl Chooser {
     fn of(&self, doc: &Document) -> &dyn DocStage {
-        let own = doc.language.as_deref().and_then(|language| self.by_language.get(language));
+        let own = self.by_language.get(doc.language.as_deref().unwrap_or(UNKNOWN));
         &**own.unwrap_or(&self.general)
     }
 }

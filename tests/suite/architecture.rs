@@ -34,6 +34,7 @@ const RULES: &[(&str, &[&str])] = &[
             "tokens",
         ],
     ),
+    ("calibrate", &["document", "error", "pipeline", "stage", "text"]),
     ("report", &["document", "error", "io", "stage"]),
     ("refilter", &["document", "engine", "error", "io", "pipeline", "report", "stage", "stages/write"]),
     ("job", &["document", "engine", "error", "io", "pipeline", "report", "stage", "tokens"]),

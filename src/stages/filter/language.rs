@@ -144,6 +144,11 @@ pub struct Config {
     /// `ary`, `zh` for `yue`, `ms` for `id`), their scores added up. Without it, it does so only where the model does not tell the
     /// macrolanguage itself (`no` with whatlang is `nb`). Default: false.
     pub macrolanguages: bool,
+    /// Smallest score, 0 to 1, with which a page is labelled with its language; one with exactly this score is. A page below
+    /// it goes on without a language, and `per_language` takes its entry `und` for it. Says nothing of what is dropped.
+    /// Default: none, every page is labelled with its best language.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub min_label_score: Option<f64>,
     /// Score this many bytes instead of the whole text, in eight windows spread evenly over it; texts that are not longer are
     /// scored whole. At least 256. For `level: document` only. Default: none, the whole text.
     #[schemars(range(min = 256))]
@@ -190,6 +195,7 @@ pub enum Newlines {
 struct Stage {
     detector: Detector,
     rules: Rules,
+    min_label_score: f64,
     sample_bytes: Option<usize>,
     newlines: Newlines,
     level: Level,
@@ -222,6 +228,7 @@ fn build(options: serde_json::Value, cx: &mut BuildContext) -> Result<Built, Vec
     Ok(Built::Doc(Box::new(Stage {
         rules: Rules::new(&config, &detector)?,
         detector,
+        min_label_score: config.min_label_score.unwrap_or(0.0),
         sample_bytes: config.sample_bytes,
         newlines: config.newlines,
         level: config.level,
@@ -279,7 +286,8 @@ impl DocStage for Stage {
     fn redecide(&self, stored: &Document, stage: &str) -> Option<Outcome> {
         let stored = Stored::of(stored, stage, self.detector.languages().len())?;
         let Some(code) = stored.language else {
-            return Some(self.unknown_outcome());
+            // A page that scored too low for a label had a language all the same, which is not stored.
+            return (self.min_label_score == 0.0).then(|| self.unknown_outcome());
         };
         let language = self.detector.language(code)?;
         let reason = if self.level == Level::Document {
@@ -411,7 +419,7 @@ impl Stage {
     }
 
     fn label(&self, doc: &mut Document, cx: &Context, language: usize, score: f64) {
-        doc.language = Some(self.detector.languages()[language].clone());
+        doc.language = (score >= self.min_label_score).then(|| self.detector.languages()[language].clone());
         doc.language_score = Some(score);
         cx.score(doc, "score", score);
     }

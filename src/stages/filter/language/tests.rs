@@ -11,6 +11,25 @@ fn cases() {
     case_files::check(&SPEC);
 }
 
+#[test]
+fn a_page_below_the_label_score_has_no_language() {
+    let text = "The ferry across the river ran for many years, and hardly anybody thought about it at all.";
+    let label = |options: serde_json::Value| {
+        let stage = case_files::build(&SPEC, options).unwrap();
+        let mut doc = case_files::document(text);
+        assert_eq!(stage.process(&mut doc, &mut case_files::context(&SPEC)), Outcome::Keep);
+        (doc.language, doc.language_score.unwrap())
+    };
+    let (language, score) = label(json!({}));
+    assert_eq!(language.as_deref(), Some("en"));
+    assert_eq!(label(json!({ "min_label_score": score })).0.as_deref(), Some("en"));
+    if score < 1.0 {
+        assert_eq!(label(json!({ "min_label_score": 1.0 })).0, None);
+    }
+    let (language, again) = label(json!({ "model": MODEL, "min_label_score": 1.0 }));
+    assert!(language.is_none() && again < 1.0, "{again}");
+}
+
 /// datatrove 0.10.1 with lid.176.ftz on the shared C4 pages: best label, its score, kept or dropped.
 #[test]
 fn decisions_are_those_of_datatrove() {
