@@ -14,6 +14,7 @@ use std::path::Path;
 use super::format::{Block, Error, MAX_ORDER, Source, f32_at};
 use super::hash;
 use super::probing::{Probing, longest_entry, middle_entry};
+use super::search::is_context;
 use super::table::{Filling, Table};
 use super::vocabulary::{UNKNOWN, Vocabulary, is_unknown};
 use crate::io::codec::{Begin, Fill, Input};
@@ -42,7 +43,7 @@ const MAX_PREFACE_LINES: u64 = 1000;
 
 /// Where lines come from.
 trait Lines {
-    /// The next line without its end, or `None` behind the last.
+    /// The next line without its end, or `None` behind the last. In errors lines have no number.
     fn next(&mut self) -> Result<Option<&[u8]>, Error>;
 }
 
@@ -74,7 +75,7 @@ impl Lines for FileLines {
             }
             scanned = bytes.len();
             if scanned > MAX_LINE_BYTES {
-                return Err(Error::Damaged(format!("a line of more than {MAX_LINE_BYTES} bytes")));
+                return Err(Error::Line { line: 0, what: format!("more than {MAX_LINE_BYTES} bytes") });
             }
             match self.input.fill()? {
                 Fill::Bytes => continue,
@@ -113,7 +114,11 @@ impl<L: Lines> Text<L> {
     fn advance(&mut self, what: &str) -> Result<(), Error> {
         loop {
             self.number += 1;
-            let Some(line) = self.lines.next()? else {
+            let line = self.lines.next().map_err(|error| match error {
+                Error::Line { what, .. } => Error::Line { line: self.number, what },
+                other => other,
+            })?;
+            let Some(line) = line else {
                 return self.wrong(format!("the text ends where {what} should come"));
             };
             let line = line.trim_ascii();
@@ -147,7 +152,7 @@ const TRUSTED: u64 = 1 << 16;
 fn read<L: Lines>(mut text: Text<L>) -> Result<Read, Error> {
     while text.number < MAX_PREFACE_LINES && text.line != b"\\data\\" {
         match text.advance("`\\data\\`") {
-            Err(Error::Line { .. } | Error::Damaged(_)) => return Err(Error::NotAModel),
+            Err(Error::Line { .. }) => return Err(Error::NotAModel),
             other => other?,
         }
     }
@@ -389,7 +394,7 @@ impl Builder {
     /// Marks that something follows an n-gram; false where it is none.
     fn mark_context(&mut self, ids: &[u32]) -> bool {
         let Some(mut values) = self.values(ids) else { return false };
-        if values.backoff.to_bits() == (-0.0_f32).to_bits() {
+        if !is_context(values.backoff) {
             values.backoff = 0.0;
             self.store(ids, values);
         }
@@ -400,6 +405,7 @@ impl Builder {
     fn mark_ending(&mut self, ids: &[u32]) {
         let values = self.values(ids).unwrap_or_else(|| {
             self.mark_ending(&ids[1..]);
+            self.mark_context(&ids[..ids.len() - 1]);
             let shorter = self.values(&ids[1..]).map_or(0.0, |values| values.prob);
             let backoff = self.values(&ids[..ids.len() - 1]).map_or(0.0, |values| values.backoff);
             // A positive backoff could make more than 1 of it, which no entry can hold.

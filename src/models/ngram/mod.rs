@@ -68,7 +68,7 @@ enum Store {
 pub struct State {
     /// Last word first.
     words: [u32; MAX_ORDER - 1],
-    /// Backoff of the last word, of the last two, ...
+    /// Backoff of the last word, of the last two, ...; 0 where they are no n-gram.
     backoffs: [f32; MAX_ORDER - 1],
     words_kept: u8,
 }
@@ -278,8 +278,9 @@ fn step<S: Search>(store: &S, order: usize, before: &State, id: u32) -> WordScor
     let keep = |gram: search::Gram, length: usize, state: &mut State| {
         if length < order {
             state.backoffs[length - 1] = gram.backoff;
-            if gram.is_context() {
-                state.words_kept = u8::try_from(length).unwrap_or(0);
+            // A longer context is none where a shorter one is none.
+            if search::is_context(gram.backoff) && usize::from(state.words_kept) == length - 1 {
+                state.words_kept += 1;
             }
         }
     };
@@ -291,8 +292,7 @@ fn step<S: Search>(store: &S, order: usize, before: &State, id: u32) -> WordScor
         matched += 1;
         keep(gram, matched, &mut state);
     }
-    let kept = usize::from(before.words_kept);
-    for backoff in before.backoffs.get(matched - 1..kept).unwrap_or_default() {
+    for backoff in &before.backoffs[matched - 1..] {
         log10_prob += backoff;
     }
     state.words[0] = id;

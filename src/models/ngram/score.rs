@@ -5,7 +5,7 @@
 //! before, so a block of words goes through the model together, one length after the other. Reads of one
 //! length do not depend on each other, and the processor has many of them under way at once.
 
-use super::search::{AHEAD, Level, Search};
+use super::search::{AHEAD, Level, Search, is_context};
 use super::vocabulary::UNKNOWN;
 use super::{MAX_ORDER, Model, Store, hash};
 
@@ -223,7 +223,13 @@ impl Block<'_> {
         }
         for length in 2..=order {
             let level = store.level(length);
-            alive.retain(|(at, _)| usize::from(self.places[*at as usize].context) + 1 >= length);
+            // The context of a longer n-gram is an n-gram too, and marked as one that is followed by something.
+            alive.retain(|(at, _)| {
+                let at = *at as usize;
+                usize::from(self.places[at].context) + 1 >= length
+                    && usize::from(self.grams[at - 1].length) + 1 >= length
+                    && is_context(self.backoffs[at - 1][length - 2])
+            });
             let mut kept = 0;
             for first in (0..alive.len()).step_by(AHEAD) {
                 let last = alive.len().min(first + AHEAD);

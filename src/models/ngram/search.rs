@@ -10,13 +10,11 @@ pub(super) struct Gram {
     pub(super) backoff: f32,
 }
 
-impl Gram {
-    /// Whether any n-gram may follow this one as its context. Files mark that none does by a backoff of minus
-    /// zero.
-    #[inline]
-    pub(super) fn is_context(&self) -> bool {
-        self.backoff.to_bits() != (-0.0_f32).to_bits()
-    }
+/// Whether any n-gram may follow one with this backoff as its context. Files mark that none does by a backoff of
+/// minus zero.
+#[inline]
+pub(super) fn is_context(backoff: f32) -> bool {
+    backoff.to_bits() != (-0.0_f32).to_bits()
 }
 
 /// Look-ups whose memory is asked for together, before any of them is made: waiting for one is waiting for all.
