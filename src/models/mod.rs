@@ -1,3 +1,4 @@
 //! Small models without pipeline knowledge.
 
 pub mod fasttext;
+pub mod sentencepiece;
