@@ -2,3 +2,4 @@
 
 pub mod fasttext;
 pub mod ngram;
+pub mod sentencepiece;

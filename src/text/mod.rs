@@ -1,6 +1,7 @@
 //! Pure text helpers: words, sentences, lines, normalising. No files, no stages, no pipeline.
 
 mod affixes;
+pub mod ccnet;
 pub mod char_counts;
 pub mod charset;
 pub mod charsets;
