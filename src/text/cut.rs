@@ -39,6 +39,19 @@ pub fn apply(text: &str, edits: &[Edit]) -> String {
     result.finish()
 }
 
+/// Characters that are neither spaces, tabs nor line ends (of ASCII): what is left of a text after cuts is measured
+/// by it.
+#[must_use]
+pub fn ink(text: &str) -> u64 {
+    let counts = |byte: u8| byte & 0xC0 != 0x80 && !matches!(byte, b'\t'..=b'\r' | b' ');
+    let mut all = 0;
+    // Blocks small enough for byte counters, which the compiler turns into vector instructions.
+    for block in text.as_bytes().chunks(255) {
+        all += u64::from(block.iter().fold(0_u8, |sum, &byte| sum + u8::from(counts(byte))));
+    }
+    all
+}
+
 struct Output {
     out: String,
     /// The last thing was a cut.
@@ -208,6 +221,14 @@ mod tests {
         ] {
             assert_eq!(cut(marked), wanted, "{marked:?}");
         }
+    }
+
+    #[test]
+    fn ink_is_what_shows() {
+        for (text, wanted) in [("", 0), (" \t\r\n\u{b}", 0), ("a b\nü豆", 4), ("\u{a0}", 1)] {
+            assert_eq!(ink(text), wanted, "{text:?}");
+        }
+        assert_eq!(ink(&"ab ü".repeat(1000)), 3000);
     }
 
     proptest! {

@@ -169,7 +169,7 @@ pub struct Config {
     /// kept. Default: no limit.
     #[schemars(range(min = 0.0))]
     pub max_matches_per_1000_words: Option<f64>,
-    /// Fewest characters (white space left out) that must be left of a page of which lines or words went; a page with
+    /// Fewest characters (spaces, tabs and line ends left out) that must be left of a page of which lines or words went; a page with
     /// exactly so many is kept. `null` for no limit. Default: 1, so that no empty page goes on.
     pub min_left_chars: Option<u64>,
 }
@@ -309,9 +309,8 @@ impl DocStage for Stage {
             1000.0 * matches / words.max(1) as f64
         });
         let changed = self.changed(matcher, &doc.text, &found);
-        let left_chars = (self.action != Action::DropPage).then(|| {
-            changed.as_deref().unwrap_or(&doc.text).chars().filter(|c| !c.is_whitespace()).count() as f64
-        });
+        let left_chars = (self.action != Action::DropPage)
+            .then(|| cut::ink(changed.as_deref().unwrap_or(&doc.text)) as f64);
         let measures = Measures { matches, match_ratio: found.ratio, density, left_chars };
         cx.score(doc, "matches", matches);
         cx.score(doc, "match_ratio", found.ratio);

@@ -18,6 +18,7 @@ use crate::stage::{
     BuildContext, Built, Context, DocStage, Kind, Limit, OptionError, ScoreSpec, Side, StageSpec,
     parse_options, schema_of,
 };
+use crate::text::cut::ink;
 
 mod find;
 mod rules;
@@ -97,11 +98,11 @@ pub struct Config {
     pub extra_rules: Vec<String>,
     /// Names of rules to leave out. Default: none.
     pub disable: Vec<String>,
-    /// Largest share of a page's characters (white space left out) that may go, 0 to 1; a page of which exactly so much
+    /// Largest share of a page's characters (spaces, tabs and line ends left out) that may go, 0 to 1; a page of which exactly so much
     /// goes is kept. `null` for no limit. Default: `null`.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub max_removed_ratio: Option<f64>,
-    /// Fewest characters (white space left out) that must be left of a page of which something went; a page with exactly
+    /// Fewest characters (spaces, tabs and line ends left out) that must be left of a page of which something went; a page with exactly
     /// so many is kept. `null` for no limit. Default: 1, so that no empty page goes on.
     pub min_left_chars: Option<u64>,
 }
@@ -119,7 +120,7 @@ impl Default for Config {
 }
 
 fn build(options: serde_json::Value, cx: &mut BuildContext) -> Result<Built, Vec<OptionError>> {
-    Ok(Built::Doc(Box::new(Boilerplate::new(parse_options(options)?, cx)?)))
+    Ok(Built::Doc(Box::new(Boilerplate::new(&parse_options(options)?, cx)?)))
 }
 
 /// The stage.
@@ -142,7 +143,7 @@ impl Boilerplate {
     /// # Errors
     /// For every mistake in a file of rules (at `rules` or `extra_rules.N`, with the rule's name), for names in
     /// `disable` that no rule has, and where no rule is left.
-    pub fn new(config: Config, cx: &mut BuildContext) -> Result<Self, Vec<OptionError>> {
+    pub fn new(config: &Config, cx: &mut BuildContext) -> Result<Self, Vec<OptionError>> {
         let mut errors = Vec::new();
         let mut all = Vec::new();
         match &config.rules {
@@ -263,11 +264,6 @@ fn failing_examples(rule: &Rule) -> Vec<String> {
 fn nearest<'r>(name: &str, rules: &'r [Rule]) -> Option<&'r str> {
     let near = |rule: &&'r Rule| strsim::levenshtein(name, &rule.name);
     rules.iter().min_by_key(near).filter(|rule| near(rule) <= 3).map(|rule| rule.name.as_str())
-}
-
-/// Characters that are no white space.
-fn ink(text: &str) -> usize {
-    text.chars().filter(|c| !c.is_whitespace()).count()
 }
 
 impl DocStage for Boilerplate {

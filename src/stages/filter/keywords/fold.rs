@@ -131,7 +131,7 @@ mod tests {
         ] {
             let folded = fold(text, false);
             let start = folded.find(part).unwrap();
-            let ranges = unfold(text, false, &[start..start + part.len()]);
+            let ranges = unfold(text, false, std::slice::from_ref(&(start..start + part.len())));
             assert_eq!(&text[ranges[0].clone()], wanted, "{text}");
         }
     }

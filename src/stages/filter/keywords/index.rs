@@ -165,9 +165,9 @@ pub(super) fn is_inside(c: char, unspaced_is_border: bool) -> bool {
 /// ASCII letters, digits and `_`.
 static ASCII_INSIDE: [bool; 256] = {
     let mut table = [false; 256];
-    let mut byte = 0;
+    let mut byte = 0_u8;
     while byte < 128 {
-        table[byte] = (byte as u8).is_ascii_alphanumeric() || byte as u8 == b'_';
+        table[byte as usize] = byte.is_ascii_alphanumeric() || byte == b'_';
         byte += 1;
     }
     table

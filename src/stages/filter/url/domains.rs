@@ -32,8 +32,7 @@ pub(super) fn names(line: &str, mut name: impl FnMut(&str)) -> Result<(), String
         return Err(no_whole_domain(line));
     }
     let mut fields = line.split_whitespace();
-    let is_hosts_line =
-        fields.next().is_some_and(|first| is_address(first)) && fields.clone().next().is_some();
+    let is_hosts_line = fields.next().is_some_and(is_address) && fields.clone().next().is_some();
     if !is_hosts_line {
         name(&host_entry(line)?);
         return Ok(());

@@ -7,7 +7,8 @@
 
 use std::collections::HashMap;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use aho_corasick::automaton::OverlappingState;
+use aho_corasick::{AhoCorasick, AhoCorasickKind, Anchored, Input, MatchKind, StartKind};
 use regex::RegexSet;
 
 use super::rules::{Kind, New, Place, Rule};
@@ -18,15 +19,70 @@ pub(super) struct Finder {
     rules: Vec<Rule>,
     /// Rules by whole folded line.
     whole: HashMap<String, Vec<usize>>,
-    /// Phrases that stand at the start of a line or anywhere, with the rule of each.
-    inside: Option<(AhoCorasick, Vec<usize>)>,
+    /// Phrases that stand at the start of a line.
+    starts: Phrases,
+    /// Phrases that stand anywhere.
+    inside: Phrases,
     /// Expressions for lines, with the rule of each.
     expressions: RegexSet,
     expression_rules: Vec<usize>,
     /// Longest line in characters that any of the above could want.
     max_whole_chars: usize,
-    max_inside_chars: usize,
     max_expression_chars: usize,
+}
+
+/// Phrases of several rules in one automaton.
+struct Phrases {
+    automaton: Option<AhoCorasick>,
+    /// The rule of each.
+    rules: Vec<usize>,
+    /// Longest line in characters that one of them could want.
+    max_chars: usize,
+    /// Whether they stand at the start.
+    anchored: Anchored,
+}
+
+impl Phrases {
+    fn new(rules: &[Rule], at: Place) -> Result<Self, String> {
+        let (anchored, start_kind) = match at {
+            Place::Start => (Anchored::Yes, StartKind::Anchored),
+            Place::Whole | Place::Anywhere => (Anchored::No, StartKind::Unanchored),
+        };
+        let mut found = Self { automaton: None, rules: Vec::new(), max_chars: 0, anchored };
+        let mut texts = Vec::new();
+        for (place, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.at == at) {
+            for phrase in &rule.phrases {
+                texts.push(phrase);
+                found.rules.push(place);
+                found.max_chars = found.max_chars.max(rule.max_chars);
+            }
+        }
+        if !texts.is_empty() {
+            let automaton = AhoCorasick::builder()
+                .match_kind(MatchKind::Standard)
+                .start_kind(start_kind)
+                .kind(Some(AhoCorasickKind::DFA))
+                .build(texts)
+                .map_err(|error| format!("too many phrases: {error}"))?;
+            automaton
+                .try_find_overlapping(Input::new("").anchored(found.anchored), &mut OverlappingState::start())
+                .map_err(|error| error.to_string())?;
+            found.automaton = Some(automaton);
+        }
+        Ok(found)
+    }
+
+    /// Adds the rules with a phrase in the folded line.
+    fn find(&self, folded: &str, found: &mut Vec<usize>) {
+        let Some(automaton) = &self.automaton else { return };
+        let input = Input::new(folded).anchored(self.anchored);
+        let mut state = OverlappingState::start();
+        // A search cannot fail: `new` has tried this kind of it.
+        while automaton.try_find_overlapping(input.clone(), &mut state).is_ok() {
+            let Some(hit) = state.get_match() else { break };
+            found.push(self.rules[hit.pattern().as_usize()]);
+        }
+    }
 }
 
 /// What the rules did to a text.
@@ -63,19 +119,12 @@ struct Page<'p> {
 impl Finder {
     pub(super) fn new(rules: Vec<Rule>) -> Result<Self, String> {
         let mut whole: HashMap<String, Vec<usize>> = HashMap::new();
-        let (mut phrases, mut phrase_rules) = (Vec::new(), Vec::new());
         let (mut expressions, mut expression_rules) = (Vec::new(), Vec::new());
-        let (mut max_whole_chars, mut max_inside_chars, mut max_expression_chars) = (0, 0, 0);
+        let (mut max_whole_chars, mut max_expression_chars) = (0, 0);
         for (place, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.kind != Kind::Match) {
-            for phrase in &rule.phrases {
-                if rule.at == Place::Whole {
-                    whole.entry(phrase.clone()).or_default().push(place);
-                    max_whole_chars = max_whole_chars.max(rule.max_chars);
-                } else {
-                    phrases.push(phrase);
-                    phrase_rules.push(place);
-                    max_inside_chars = max_inside_chars.max(rule.max_chars);
-                }
+            for phrase in rule.phrases.iter().filter(|_| rule.at == Place::Whole) {
+                whole.entry(phrase.clone()).or_default().push(place);
+                max_whole_chars = max_whole_chars.max(rule.max_chars);
             }
             if let Some(regex) = &rule.regex {
                 expressions.push(regex.as_str());
@@ -83,16 +132,8 @@ impl Finder {
                 max_expression_chars = max_expression_chars.max(rule.max_chars);
             }
         }
-        let inside = if phrases.is_empty() {
-            None
-        } else {
-            let automaton = AhoCorasick::builder()
-                .match_kind(MatchKind::Standard)
-                .kind(Some(AhoCorasickKind::DFA))
-                .build(&phrases)
-                .map_err(|error| format!("too many phrases: {error}"))?;
-            Some((automaton, phrase_rules))
-        };
+        let starts = Phrases::new(&rules, Place::Start)?;
+        let inside = Phrases::new(&rules, Place::Anywhere)?;
         let expressions = regex::RegexSetBuilder::new(expressions)
             .size_limit(64 << 20)
             .dfa_size_limit(16 << 20)
@@ -101,11 +142,11 @@ impl Finder {
         Ok(Self {
             rules,
             whole,
+            starts,
             inside,
             expressions,
             expression_rules,
             max_whole_chars,
-            max_inside_chars,
             max_expression_chars,
         })
     }
@@ -212,7 +253,7 @@ impl Finder {
                 first = Some(place);
             }
         };
-        if fits(line, self.max_whole_chars.max(self.max_inside_chars)) {
+        if fits(line, self.max_whole_chars.max(self.starts.max_chars).max(self.inside.max_chars)) {
             if line.contains(['|', '·', '•'])
                 && let Some(place) = self.menu(line, folded)
             {
@@ -222,17 +263,19 @@ impl Finder {
             for &place in self.whole.get(folded.as_str()).into_iter().flatten() {
                 offer(place, folded);
             }
-            if let Some((automaton, rules)) = &self.inside
-                && fits(line, self.max_inside_chars)
-            {
-                for hit in automaton.find_overlapping_iter(folded.as_str()) {
-                    let place = rules[hit.pattern().as_usize()];
-                    if self.rules[place].at == Place::Anywhere || hit.start() == 0 {
-                        // A second signal may stand in the marks at the ends of the line.
-                        let mut with_ends = String::new();
-                        fold(line, false, &mut with_ends);
-                        offer(place, &with_ends);
-                    }
+            let mut hits = Vec::new();
+            if fits(line, self.starts.max_chars) {
+                self.starts.find(folded, &mut hits);
+            }
+            if fits(line, self.inside.max_chars) {
+                self.inside.find(folded, &mut hits);
+            }
+            if !hits.is_empty() {
+                // The second signal may stand in the marks at the ends of the line.
+                let mut with_ends = String::new();
+                fold(line, false, &mut with_ends);
+                for place in hits {
+                    offer(place, &with_ends);
                 }
             }
         }
@@ -307,7 +350,8 @@ fn matches(rule: &Rule, text: &str, may: impl FnOnce() -> bool) -> Vec<Edit> {
             for hit in regex.find_iter(text) {
                 let once = hit.as_str().replacen("&amp;", "&", usize::from(hit.as_str().len() > 5));
                 let new = html_escape::decode_html_entities(&once);
-                if new != hit.as_str() && !new.starts_with('&') | (new == "&") && !new.contains('\0') {
+                let is_known = new == "&" || !new.starts_with('&');
+                if is_known && !new.contains('\0') {
                     let new = new.replace('\u{a0}', " ");
                     edits.push(Edit { range: hit.range(), new });
                 }

@@ -184,7 +184,7 @@ fn checked(raw: Raw) -> Result<Rule, String> {
     }
     let phrases = folded("phrases", &raw.phrases)?;
     let with = folded("with", &raw.with)?;
-    if raw.regex.is_some() == !phrases.is_empty() {
+    if raw.regex.is_some() != phrases.is_empty() {
         return Err("give either `regex` or `phrases`".to_owned());
     }
     let only_for = |given: bool, key: &str, what: &str| {

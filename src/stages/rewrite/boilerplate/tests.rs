@@ -9,7 +9,7 @@ use super::*;
 use crate::document::Ordinal;
 
 fn stage(options: Value) -> Result<Boilerplate, Vec<OptionError>> {
-    Boilerplate::new(parse_options(options)?, &mut BuildContext::default())
+    Boilerplate::new(&parse_options(options)?, &mut BuildContext::default())
 }
 
 fn document(text: &str) -> Document {
@@ -159,6 +159,9 @@ fn odd_texts_take_linear_time() {
     }
 }
 
+/// Built once for all random texts.
+static STAGE: OnceLock<Boilerplate> = OnceLock::new();
+
 proptest! {
     #[test]
     fn no_text_makes_it_panic(
@@ -174,7 +177,6 @@ proptest! {
         ),
     ) {
         let text = pieces.concat();
-        static STAGE: OnceLock<Boilerplate> = OnceLock::new();
         let stage = STAGE.get_or_init(|| stage(json!({})).unwrap());
         let mut doc = document(&text);
         let outcome = stage.process(&mut doc, &mut context());
