@@ -91,9 +91,10 @@ const POLICIES: &[(&str, &str, Policy)] = &[
     ("fineweb_quality", "max_duplicate_line_char_ratio", Policy::Leave),
 ];
 
-/// The share of words with a letter: how many numbers and marks a page has is more its subject's than its language's.
+/// The share of words with a letter: how many numbers and marks a page has is more its subject's than its
+/// language's, so the limit is at least so far below the quantile.
 const ALPHABETIC: &str = "min_alphabetic_word_ratio";
-const NUMBERS_FACTOR: f64 = 2.0;
+const NUMBERS_MARGIN: f64 = 0.1;
 const PUNCTUATED: &str = "min_punctuated_line_ratio";
 /// Limits of the mean word length. Where a dictionary cuts the words, scrambled text falls into short ones, and the
 /// lower limit is tight to catch it; elsewhere they are for text of another language or none, and pages vary.
@@ -146,13 +147,16 @@ pub(super) fn propose(place: &Place, sample: &mut Sample, settings: &Settings) -
         outward(halfway.clamp(0.5 * quantile, 0.75 * quantile), side, false)
     } else {
         let margin = match side {
-            _ if option == ALPHABETIC => settings.margin * NUMBERS_FACTOR,
             _ if !WORD_LENGTHS.contains(&option) => settings.margin,
             Side::Below if place.spaceless => settings.margin * CUT_WORDS_FACTOR,
             Side::Below | Side::Above => settings.margin * SPACED_WORDS_FACTOR,
         };
         let exact = quantile + margin * (quantile - median);
-        let exact = if side == Side::Below { exact.max(quantile * 0.5) } else { exact };
+        let exact = match side {
+            Side::Below if option == ALPHABETIC => exact.min(quantile - NUMBERS_MARGIN),
+            Side::Below => exact.max(quantile * 0.5),
+            Side::Above => exact,
+        };
         outward(exact, side, place.whole).max(0.0)
     };
     let wider = place.general.is_none_or(|general| match side {

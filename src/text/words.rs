@@ -501,6 +501,35 @@ mod tests {
     }
 
     #[test]
+    fn sentence_marks_of_other_scripts_end_lines() {
+        // Hindi, Bengali, Urdu, Arabic, Armenian, Amharic, Burmese, Khmer, Chinese, Japanese.
+        for (text, words) in [
+            ("यह एक नदी है।", 5),
+            ("এটি একটি নদী।", 4),
+            ("یہ ایک دریا ہے۔", 5),
+            ("هل هذا نهر؟", 4),
+            ("Սա գետ է։", 4),
+            ("ይህ ወንዝ ነው።", 4),
+            ("ဒါက မြစ်တစ်ခု ဖြစ်သည်။", 6),
+            ("នេះ ជា ទន្លេ។", 4),
+            ("这是一条河。", 5),
+            ("これは川です！", 5),
+        ] {
+            let found = cut(text);
+            assert!(Classes::get().of_last(text) & TERMINAL != 0, "{text}");
+            // spaCy's English rules leave the marks of Armenian and Ethiopic at the word, and so do we.
+            let sticks = text.ends_with(['։', '።']);
+            assert_eq!(found.last().map(|last| last.chars().count() > 1), Some(sticks), "{found:?}");
+            assert!(found.len().abs_diff(words) <= 2, "{found:?} are not about {words} words");
+        }
+        // Scripts without sentence marks are cut by the dictionary all the same.
+        for (text, words) in [("แม่น้ำสายนี้กว้างมาก", 4..=6), ("ແມ່ນ້ຳນີ້ກວ້າງຫຼາຍ", 3..=6)]
+        {
+            assert!(words.contains(&cut(text).len()), "{:?}", cut(text));
+        }
+    }
+
+    #[test]
     fn length_and_flags() {
         let mut found = Vec::new();
         Splitter::default().split("Ünï-x… 42 •", |word| found.push(word));

@@ -26,7 +26,7 @@ impl Rng {
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        usize::try_from((z ^ (z >> 31)) % n as u64).unwrap()
+        usize::try_from((z ^ (z >> 31)) % n as u64).expect("less than a usize")
     }
 
     fn shuffle<T>(&mut self, items: &mut [T]) {
@@ -40,8 +40,8 @@ impl Rng {
 fn documents(files: &data::Files) -> Vec<(String, &'static str, String)> {
     let mut docs = Vec::new();
     for (path, bytes) in files {
-        let text = || String::from_utf8(bytes.clone()).unwrap();
-        let name = path.rsplit('/').next().unwrap();
+        let text = || String::from_utf8(bytes.clone()).expect("the shared texts are UTF-8");
+        let name = path.rsplit('/').next().unwrap_or(path);
         if let Some(language) = name.strip_prefix("xquad.").and_then(|name| name.strip_suffix(".txt")) {
             let text = text();
             let paragraphs: Vec<&str> = text.lines().collect();
@@ -55,7 +55,7 @@ fn documents(files: &data::Files) -> Vec<(String, &'static str, String)> {
                 paragraphs.iter().filter(long).map(|p| (language.to_owned(), "paragraph", (*p).to_owned())),
             );
         } else if path.contains("/sentences/") {
-            let language = name.strip_suffix(".txt").unwrap();
+            let language = name.trim_end_matches(".txt");
             let text = text();
             let mut sentences: Vec<&str> =
                 text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
@@ -86,8 +86,8 @@ fn documents(files: &data::Files) -> Vec<(String, &'static str, String)> {
 /// Text of the titles and paragraphs.
 fn xml_lines(xml: &str) -> Vec<String> {
     let mut lines = Vec::new();
-    for tag in xml.split("<").filter(|tag| tag.starts_with("title>") || tag.starts_with("para>")) {
-        let text = tag.split_once('>').unwrap().1.trim().replace("&amp;", "&").replace("&#39;", "'");
+    for text in xml.split('<').filter_map(|tag| tag.strip_prefix("title>").or(tag.strip_prefix("para>"))) {
+        let text = text.trim().replace("&amp;", "&").replace("&#39;", "'");
         if !text.is_empty() {
             lines.push(text);
         }
@@ -100,7 +100,7 @@ fn letters_shuffled(text: &str) -> String {
     let mut letters: Vec<char> = text.chars().filter(|c| c.is_alphabetic()).collect();
     Rng(1).shuffle(&mut letters);
     let mut next = letters.into_iter();
-    text.chars().map(|c| if c.is_alphabetic() { next.next().unwrap() } else { c }).collect()
+    text.chars().map(|c| if c.is_alphabetic() { next.next().expect("as many letters") } else { c }).collect()
 }
 
 /// All characters in random order.
@@ -135,17 +135,17 @@ fn words_shuffled(text: &str) -> String {
 }
 
 fn document_repeated(text: &str) -> String {
-    vec![text; 8].join("\n")
+    [text; 8].join("\n")
 }
 
 fn line_repeated(text: &str) -> String {
     let line = text.lines().max_by_key(|line| line.len()).unwrap_or_default();
-    vec![line; 30].join("\n")
+    [line; 30].join("\n")
 }
 
 fn line_repeated_without_ends(text: &str) -> String {
     let line = text.lines().max_by_key(|line| line.len()).unwrap_or_default();
-    vec![line; 30].join(" ")
+    [line; 30].join(" ")
 }
 
 type Version = (&'static str, fn(&str) -> String);
@@ -213,7 +213,13 @@ fn keeps(pipeline: &Loaded, cx: &mut Context, text: &str) -> bool {
 
 /// Judges all documents of languages in the table, and every fourth one's bad versions.
 fn judge(pipeline: &Loaded, docs: &[(String, &'static str, String)]) -> BTreeMap<String, Row> {
-    let known = &pipeline.plan.stages.iter().find(|stage| stage.id == "gopher_quality").unwrap().per_language;
+    let known = &pipeline
+        .plan
+        .stages
+        .iter()
+        .find(|stage| stage.id == "gopher_quality")
+        .expect("the recipe has it")
+        .per_language;
     let mut rows: BTreeMap<String, Row> = BTreeMap::new();
     let mut cx = Context::default();
     let mut count = |count: &mut Count, text: &str| {
@@ -238,16 +244,18 @@ fn judge(pipeline: &Loaded, docs: &[(String, &'static str, String)]) -> BTreeMap
     rows
 }
 
+#[expect(clippy::print_stdout, reason = "the table of docs/languages.md")]
 fn print_table(rows: &BTreeMap<String, Row>) {
     let mut out = String::from("| language | documents | good");
     for (name, _) in BAD.iter().chain(&HARD) {
-        write!(out, " | {name}").unwrap();
+        write!(out, " | {name}").expect("a String takes it");
     }
     out.push_str(" |\n|---|---|---|---|---|---|---|---|---|---|\n");
     for (language, row) in rows {
-        write!(out, "| {language} | {} | {:.1}", row.good.all, 100.0 * row.good.ratio()).unwrap();
+        write!(out, "| {language} | {} | {:.1}", row.good.all, 100.0 * row.good.ratio())
+            .expect("a String takes it");
         for count in row.bad.iter().chain(&row.hard) {
-            write!(out, " | {:.0}", 100.0 * count.ratio()).unwrap();
+            write!(out, " | {:.0}", 100.0 * count.ratio()).expect("a String takes it");
         }
         out.push_str(" |\n");
     }
@@ -288,6 +296,7 @@ const WHATLANG_MISTAKES: [&str; 13] =
 const LID_176_MISTAKES: [&str; 3] = ["lg", "mi", "yo"];
 
 #[test]
+#[expect(clippy::print_stdout, reason = "says why nothing was tested")]
 fn whatlang_keeps_good_text_of_every_language_it_knows() {
     let Some(files) = data::load("text") else {
         println!("skipped: ../shared/data/text.tar.zst is absent");
@@ -297,37 +306,40 @@ fn whatlang_keeps_good_text_of_every_language_it_knows() {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "says why nothing was tested")]
 fn a_model_keeps_good_text_of_every_language_it_knows() {
     let (Some(files), Some(models)) = (data::load("text"), data::load("models")) else {
         println!("skipped: ../shared/data/text.tar.zst or models.tar.zst is absent");
         return;
     };
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("the test can be set up");
     let path = folder.path().join("lid.176.ftz");
-    let (_, model) = models.iter().find(|(name, _)| name.ends_with("lid.176.ftz")).unwrap();
-    std::fs::write(&path, model).unwrap();
-    check(Some(path.to_str().unwrap()), &files, &LID_176_MISTAKES);
+    let (_, model) =
+        models.iter().find(|(name, _)| name.ends_with("lid.176.ftz")).expect("the test can be set up");
+    std::fs::write(&path, model).expect("the test can be set up");
+    check(Some(path.to_str().expect("the test can be set up")), &files, &LID_176_MISTAKES);
 }
 
 #[test]
 fn calibrate_makes_a_table_that_pipelines_take() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    let bank = std::fs::read_to_string(root().join("tests/crawl/banks/de.txt")).unwrap();
+    let folder = tempfile::tempdir().expect("the test can be set up");
+    let path = |name: &str| folder.path().join(name).to_str().expect("the test can be set up").to_owned();
+    let bank =
+        std::fs::read_to_string(root().join("tests/crawl/banks/de.txt")).expect("the test can be set up");
     let lines: Vec<&str> = bank.lines().filter(|line| line.contains(' ')).collect();
     let docs: Vec<String> = (0..lines.len())
         .map(|at| lines[at..].iter().chain(&lines).take(6).copied().collect::<Vec<_>>().join(" "))
         .collect();
-    std::fs::write(path("de.txt"), docs.join("\n")).unwrap();
+    std::fs::write(path("de.txt"), docs.join("\n")).expect("the test can be set up");
     let json: Vec<String> =
         docs.iter().map(|text| serde_json::json!({"text": text, "language": "deu"}).to_string()).collect();
-    std::fs::write(path("de.jsonl"), json.join("\n")).unwrap();
+    std::fs::write(path("de.jsonl"), json.join("\n")).expect("the test can be set up");
     let by_line = run(&["calibrate", "--lang", "de", &path("de.txt")]);
     assert_eq!(by_line.status.code(), Some(0), "{}", stderr(&by_line));
     let by_field =
         run(&["calibrate", "--lang-field", "language", "-o", &path("table.yaml"), &path("de.jsonl")]);
     assert_eq!(by_field.status.code(), Some(0), "{}", stderr(&by_field));
-    let table = std::fs::read_to_string(path("table.yaml")).unwrap();
+    let table = std::fs::read_to_string(path("table.yaml")).expect("the test can be set up");
     assert_eq!(table, stdout(&by_line));
     assert!(table.contains("\nde: # ") && table.contains("und, "), "{table}");
     for stage in ["gopher_quality", "text_ratios"] {
@@ -336,7 +348,7 @@ fn calibrate_makes_a_table_that_pipelines_take() {
             path("de.jsonl"),
             path("table.yaml")
         );
-        std::fs::write(path("pipeline.yaml"), yaml).unwrap();
+        std::fs::write(path("pipeline.yaml"), yaml).expect("the test can be set up");
         let valid = run(&["validate", &path("pipeline.yaml")]);
         assert_eq!(valid.status.code(), Some(0), "{}", stderr(&valid));
     }
