@@ -9,7 +9,7 @@
 //! | [`error`] | kinds of failure and their exit codes | nothing | |
 //! | [`text`] | words, sentences, normalising, charsets | error | touch files, know stages |
 //! | [`io`] | files: codecs, atomic output, document files, sorted runs | document, error | know stages |
-//! | [`models`] | small models: fastText, n-gram language models | text, io, error | know the pipeline |
+//! | [`models`] | small models: fastText, n-gram language models, SentencePiece | text, io, error | know the pipeline |
 //! | [`stage`] | the traits, how a stage describes itself, what is counted | document, text, io, error | know a named stage |
 //! | `stages/read` | WARC, WET, JSONL, Parquet to documents | stage, document, text, io, error | import another stage room |
 //! | `stages/extract` | HTML to main text | the same | the same |

@@ -47,7 +47,7 @@ impl SentencePiece {
             4 => return Err(user("models of type char are not cut here, only unigram and BPE".to_owned())),
             other => return Err(user(format!("unknown model type {other}"))),
         };
-        let normalizer = Normalizer::new(normalizer).map_err(|message| user(message.to_owned()))?;
+        let normalizer = Normalizer::new(&normalizer).map_err(|message| user(message.to_owned()))?;
         let unigram = unigram::Scores::new(&pieces);
         Ok(Self { normalizer, trie: Trie::new(&pieces), pieces, model_type, byte_fallback, unigram })
     }

@@ -296,7 +296,6 @@ const WHATLANG_MISTAKES: [&str; 13] =
 const LID_176_MISTAKES: [&str; 3] = ["lg", "mi", "yo"];
 
 #[test]
-#[expect(clippy::print_stdout, reason = "says why nothing was tested")]
 fn whatlang_keeps_good_text_of_every_language_it_knows() {
     let Some(files) = data::load("text") else {
         println!("skipped: ../shared/data/text.tar.zst is absent");
@@ -306,7 +305,6 @@ fn whatlang_keeps_good_text_of_every_language_it_knows() {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "says why nothing was tested")]
 fn a_model_keeps_good_text_of_every_language_it_knows() {
     let (Some(files), Some(models)) = (data::load("text"), data::load("models")) else {
         println!("skipped: ../shared/data/text.tar.zst or models.tar.zst is absent");

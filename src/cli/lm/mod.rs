@@ -16,7 +16,7 @@ pub(super) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// Train a model: interpolated modified Kneser-Ney, as KenLM's lmplz.
-    Train(train::Args),
+    Train(Box<train::Args>),
     /// Score the lines of standard input: log10 probability, tokens, unknown words, perplexity.
     Score(score::Args),
 }

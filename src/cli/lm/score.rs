@@ -86,3 +86,43 @@ fn print_total(total: &SentenceScore) {
         total.perplexity()
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(lines: &str, sentence: bool) -> (Vec<String>, SentenceScore) {
+        let model = Model::open("fixtures/models/ngram/odd.arpa").unwrap();
+        let mut output = Vec::new();
+        let total = score(&model, sentence, lines.as_bytes(), &mut output).unwrap();
+        (String::from_utf8(output).unwrap().lines().map(str::to_owned).collect(), total)
+    }
+
+    #[test]
+    fn one_row_per_line() {
+        let (rows, total) = table("a b c\n\n  z\tz\r\ny", true);
+        // <s> a, <s> a b, <s> a b c, </s> with the backoffs of <s> a b c, a b c and c; </s> behind <s>; z, z z, </s>; ...
+        assert_eq!(rows[0], "-3.087500\t4\t0\t5.9139");
+        assert_eq!(rows[1], "-1.750000\t1\t0\t56.2341");
+        assert_eq!(rows[2], "-12.500000\t3\t0\t14677.9927");
+        assert!(rows[3].starts_with("-101.750000\t2\t1\t7498"), "{}", rows[3]);
+        assert_eq!((rows.len(), total.tokens, total.oovs), (4, 10, 1));
+        assert!((total.log10_prob - -119.0875).abs() < 1e-5);
+    }
+
+    #[test]
+    fn words_alone() {
+        let (rows, _) = table("a b\n\n", false);
+        assert_eq!(rows, ["-1.375000\t2\t0\t4.8697", "0.000000\t0\t0\t1.0000"]);
+        assert_eq!(table("", false).0, Vec::<String>::new());
+    }
+
+    #[test]
+    fn long_input_is_scored_in_blocks() {
+        let line = "a b c d жук a ".repeat(40) + "\n";
+        let (rows, total) = table(&line.repeat(2 * BLOCK_BYTES / line.len() + 1), true);
+        assert!(rows.len() * line.len() > 2 * BLOCK_BYTES);
+        assert!(rows.iter().all(|row| *row == rows[0]));
+        assert_eq!(total.tokens, rows.len() as u64 * 241);
+    }
+}

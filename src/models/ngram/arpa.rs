@@ -334,9 +334,9 @@ impl Builder {
         let room = usize::try_from(count.min(TRUSTED)).unwrap_or(0);
         let (mut middle, mut longest) = (Vec::new(), Vec::new());
         if last {
-            longest.reserve(room)
+            longest.reserve(room);
         } else {
-            middle.reserve(room)
+            middle.reserve(room);
         }
         entries(text, order, count, |text, words, values| {
             let mut ids = [UNKNOWN; MAX_ORDER];

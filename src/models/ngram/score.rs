@@ -209,7 +209,9 @@ impl Block<'_> {
         self.backoffs.clear();
         alive.clear();
         for ids in self.ids.chunks(AHEAD) {
-            ids.iter().for_each(|id| store.prefetch(*id));
+            for id in ids {
+                store.prefetch(*id);
+            }
             for id in ids {
                 let (gram, node) = store.unigram(*id);
                 if let Some(node) = node {

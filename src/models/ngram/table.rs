@@ -34,10 +34,9 @@ impl Divisor {
     }
 
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "the upper half of a product of two 64-bit numbers")]
     fn remainder(self, key: u64) -> u64 {
         // The quotient is right or too small by one.
-        let quotient = (u128::from(key) * u128::from(self.inverse) >> 64) as u64;
+        let quotient = ((u128::from(key) * u128::from(self.inverse)) >> 64) as u64;
         let rest = key.wrapping_sub(quotient.wrapping_mul(self.number));
         if rest >= self.number { rest - self.number } else { rest }
     }

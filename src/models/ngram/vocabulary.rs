@@ -174,7 +174,7 @@ const GUESSES: usize = 8;
 /// Where a hash would be among `count` that are spread evenly.
 #[expect(clippy::cast_possible_truncation, reason = "less than the length of a list")]
 fn first_look(count: usize, hash: u64) -> usize {
-    (u128::from(hash) * count as u128 >> 64) as usize
+    ((u128::from(hash) * count as u128) >> 64) as usize
 }
 
 /// Place of a hash in a rising list.

@@ -16,13 +16,14 @@ pub(super) struct Normalizer {
 }
 
 impl Normalizer {
-    pub(super) fn new(spec: NormalizerSpec) -> Result<Self, &'static str> {
+    pub(super) fn new(spec: &NormalizerSpec) -> Result<Self, &'static str> {
         const BROKEN: &str = "its table of replacements is broken";
         let (mut units, mut replacements) = (Vec::new(), String::new());
         if !spec.charsmap.is_empty() {
             let (length, rest) = spec.charsmap.split_first_chunk::<4>().ok_or(BROKEN)?;
             let length = u32::from_le_bytes(*length) as usize;
-            let (array, texts) = rest.split_at_checked(length).filter(|_| length % 4 == 0).ok_or(BROKEN)?;
+            let (array, texts) =
+                rest.split_at_checked(length).filter(|_| length.is_multiple_of(4)).ok_or(BROKEN)?;
             units = array.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
             replacements = String::from_utf8(texts.to_vec()).map_err(|_| BROKEN)?;
         }

@@ -74,7 +74,7 @@ impl Trie {
 /// Scores of the pieces as the search uses them.
 pub(super) struct Scores {
     /// By piece; those of user-defined pieces depend on their length and are NaN here.
-    scores: Vec<f32>,
+    by_piece: Vec<f32>,
     max: f32,
     unknown: f32,
 }
@@ -85,12 +85,12 @@ impl Scores {
         let (min, max) =
             normal.fold((f32::MAX, f32::MIN), |(min, max), score| (min.min(score), max.max(score)));
         let score = |piece: &Piece| if piece.kind == Kind::UserDefined { f32::NAN } else { piece.score };
-        Self { scores: pieces.iter().map(score).collect(), max, unknown: min - UNKNOWN_PENALTY }
+        Self { by_piece: pieces.iter().map(score).collect(), max, unknown: min - UNKNOWN_PENALTY }
     }
 
     #[expect(clippy::cast_precision_loss, reason = "pieces are short")]
     fn of(&self, piece: u32, bytes: usize) -> f32 {
-        let score = self.scores[piece as usize];
+        let score = self.by_piece[piece as usize];
         if score.is_nan() { bytes as f32 * self.max - 0.1 } else { score }
     }
 }

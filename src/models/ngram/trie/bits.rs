@@ -91,7 +91,7 @@ impl View<'_> {
     /// Asks for a record.
     #[inline]
     pub(super) fn prefetch(&self, at: u64) {
-        prefetch(self.bytes.get(usize::try_from(at * self.record_bits >> 3).unwrap_or(usize::MAX)));
+        prefetch(self.bytes.get(usize::try_from((at * self.record_bits) >> 3).unwrap_or(usize::MAX)));
     }
 
     /// Where [`View::find`] looks first.
