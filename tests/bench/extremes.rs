@@ -63,7 +63,7 @@ pub(crate) fn run() {
             if growth > MAX_GROWTH && long > 0.05 {
                 grown.push(format!("`{}` on {name}: {growth:.1} times slower per byte", spec.name));
             }
-            row.push_str(&format!(" {:>8.0}", large.len() as f64 / 1e6 / long));
+            row = format!("{row} {:>8.0}", large.len() as f64 / 1e6 / long);
         }
         println!("{row}");
     }
