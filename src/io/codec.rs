@@ -4,7 +4,7 @@
 //! General gzip readers either stop after the first member or hide where members begin, and give up on the
 //! first damaged byte. This one shows the borders, knows the file offset of each member, checks CRC and
 //! length, and after damage finds the next member that really inflates (RFC 1952 header, then a trial).
-//! What a file is compressed with is read from its first bytes, never from its name. A `.zst` file may begin
+//! What a file is compressed with is read from its first bytes (one of which may be wrong), never from its name. A `.zst` file may begin
 //! with the dictionary frame of the IIPC's WARC-in-zstd convention (skippable frame `0x184D2A5D`).
 //!
 //! Memory: one packed buffer plus the window of bytes that the caller has not consumed; bounding the window
@@ -153,10 +153,10 @@ impl Input {
         };
         input.refill()?;
         let head = &input.packed[..input.packed_end];
-        if head.starts_with(&gzip::MAGIC) {
+        if nearly(head, &gzip::MAGIC) {
             input.codec = Codec::Gzip;
             input.decoder = Decoder::Gzip { inflate: Box::new(Decompress::new(false)), crc: Crc::default() };
-        } else if head.starts_with(&ZSTD_MAGIC) || is_skippable(head) {
+        } else if nearly(head, &ZSTD_MAGIC) || is_skippable(head) {
             input.codec = Codec::Zstd;
             input.decoder = Decoder::Zstd(Box::new(input.zstd_decoder()?));
         } else {
@@ -597,6 +597,13 @@ impl Input {
         }
         Ok(())
     }
+}
+
+/// Whether a file begins with the magic number, or with one whose damage is a single byte: the first member of
+/// such a file is lost, the others are found.
+fn nearly(head: &[u8], magic: &[u8]) -> bool {
+    let equal = head.iter().zip(magic).filter(|(byte, expected)| byte == expected).count();
+    equal + 1 >= magic.len()
 }
 
 fn is_skippable(head: &[u8]) -> bool {

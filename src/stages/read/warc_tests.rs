@@ -202,6 +202,20 @@ fn a_corrupt_member_costs_one_record() {
 }
 
 #[test]
+fn a_wrong_first_byte_costs_one_record() {
+    let parts = crawl(3);
+    for (packing, magic) in [(1, 3), (6, 4)] {
+        for place in 0..magic {
+            let (what, mut bytes) = packings(&parts).swap_remove(packing);
+            bytes[place] ^= 0x55;
+            let found = kinds(&warc_items(&bytes));
+            assert_eq!(found[1..], ["request", "1", "request", "2", "request", "3"], "{what}, byte {place}");
+            assert_resumes(&warc::SPEC, &json!({}), &bytes, what);
+        }
+    }
+}
+
+#[test]
 fn a_cut_file_never_gives_a_cut_document() {
     let parts = crawl(2);
     for (what, bytes) in packings(&crawl(2)) {
