@@ -1,8 +1,8 @@
 //! Entries that are looked for as whole words, by their first word.
 //!
 //! An automaton over tens of thousands of words walks a table that fits no cache. Words of a text are found by
-//! their borders anyway, so each is hashed once: most are told apart by first byte and length alone. Phrases hang on
-//! their first word, by length.
+//! their borders anyway, so each is hashed once: most are told apart by first byte and length, others by a bit map that
+//! stays in the cache. Phrases hang on their first word, by length.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -33,13 +33,32 @@ type ByHash<T> = HashMap<u64, T, BuildHasherDefault<Hashed>>;
 
 /// Entries that start with a letter, mark, digit or `_`.
 pub(super) struct Index {
-    /// By the hash of a whole entry: its number.
-    entries: ByHash<usize>,
-    /// By the hash of a first word: lengths in bytes of the entries that start with it, that word itself not counted.
-    longer: ByHash<Vec<usize>>,
+    /// By the hash of a first word.
+    firsts: ByHash<First>,
+    /// By the hash of a phrase (an entry longer than its first word): its number.
+    phrases: ByHash<usize>,
+    /// A bit for each of the last bits of the hashes of first words.
+    bits: Vec<u64>,
     /// By first byte: a bit for each length of a first word, all lengths of 63 and more share one.
     lengths: [u64; 256],
     unspaced_is_border: bool,
+}
+
+/// Entries with one first word.
+#[derive(Default)]
+struct First {
+    /// The entry that is this word alone.
+    alone: Option<usize>,
+    /// Lengths in bytes of the others, short ones first.
+    longer: BTreeSet<usize>,
+}
+
+/// Number of bits in the map of first words: 32 KiB.
+const BITS: u64 = 1 << 18;
+
+fn place_of(hash: u64) -> (usize, u64) {
+    let bit = hash & (BITS - 1);
+    (usize::try_from(bit >> 6).unwrap_or(0), 1 << (bit & 63))
 }
 
 fn length_bit(bytes: usize) -> u64 {
@@ -56,28 +75,32 @@ impl Index {
     /// An index of these entries, each with its number.
     pub(super) fn new<'w>(entries: impl Iterator<Item = (usize, &'w str)>, unspaced_is_border: bool) -> Self {
         let mut index = Self {
-            entries: ByHash::default(),
-            longer: ByHash::default(),
+            firsts: ByHash::default(),
+            phrases: ByHash::default(),
+            bits: vec![0; place_of(BITS - 1).0 + 1],
             lengths: [0; 256],
             unspaced_is_border,
         };
-        let mut longer: ByHash<BTreeSet<usize>> = ByHash::default();
         for (number, entry) in entries {
-            let first = index.word_end(entry, 0);
-            let word = entry.as_bytes().get(..first).unwrap_or_default();
-            index.lengths[usize::from(entry.as_bytes()[0])] |= length_bit(first);
-            index.entries.insert(xxh3_64(entry.as_bytes()), number);
-            if entry.len() > first {
-                longer.entry(xxh3_64(word)).or_default().insert(entry.len());
+            let end = index.word_end(entry, 0);
+            let bytes = entry.as_bytes();
+            let hash = xxh3_64(bytes.get(..end).unwrap_or_default());
+            let (at, bit) = place_of(hash);
+            index.bits[at] |= bit;
+            index.lengths[usize::from(bytes[0])] |= length_bit(end);
+            let first = index.firsts.entry(hash).or_default();
+            if entry.len() == end {
+                first.alone = Some(number);
+            } else {
+                first.longer.insert(entry.len());
+                index.phrases.insert(xxh3_64(bytes), number);
             }
         }
-        index.longer =
-            longer.into_iter().map(|(hash, lengths)| (hash, lengths.into_iter().collect())).collect();
         index
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.firsts.is_empty()
     }
 
     /// Hands every entry that stands between borders to `found`: its number, start and end. By start.
@@ -92,15 +115,20 @@ impl Index {
                 continue;
             }
             let hash = xxh3_64(&bytes[start..end]);
-            if let Some(&number) = self.entries.get(&hash)
+            let (place, bit) = place_of(hash);
+            if self.bits[place] & bit == 0 {
+                continue;
+            }
+            let Some(first) = self.firsts.get(&hash) else { continue };
+            if let Some(number) = first.alone
                 && words[number].as_bytes() == &bytes[start..end]
             {
                 found(number, start, end);
             }
-            for length in self.longer.get(&hash).into_iter().flatten() {
+            for length in &first.longer {
                 let end = start + length;
                 let Some(phrase) = bytes.get(start..end) else { break };
-                if let Some(&number) = self.entries.get(&xxh3_64(phrase))
+                if let Some(&number) = self.phrases.get(&xxh3_64(phrase))
                     && words[number].as_bytes() == phrase
                     && !self.is_inside_at(text, end)
                 {
