@@ -18,7 +18,9 @@ use crate::error::{Error, Result};
 use crate::io;
 use crate::io::docfile::DocWriter;
 use crate::stage::{Barrier, DocStage, Observer, Pass, Position, Reader, Side, TaskEnv, TaskReport};
-use crate::stages::write::{CorpusSchema, CorpusWriter, CutsWriter, DuplicatesWriter, QuarantineWriter, RejectsWriter};
+use crate::stages::write::{
+    CorpusSchema, CorpusWriter, CutsWriter, DuplicatesWriter, QuarantineWriter, RejectsWriter,
+};
 
 /// Payload after which a part ends.
 const PART_BYTES: usize = 32 << 20;

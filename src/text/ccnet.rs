@@ -103,9 +103,8 @@ const GONE: u32 = u32::MAX;
 const SEVERAL: u32 = u32::MAX - 1;
 
 /// What becomes of each character of the basic plane in [`normalize_line`].
-static FOLDED: LazyLock<Vec<u32>> = LazyLock::new(|| {
-    (0..0x1_0000).map(|code| char::from_u32(code).map_or(GONE, folded)).collect()
-});
+static FOLDED: LazyLock<Vec<u32>> =
+    LazyLock::new(|| (0..0x1_0000).map(|code| char::from_u32(code).map_or(GONE, folded)).collect());
 
 fn folded(c: char) -> u32 {
     if Classes::get().of(c) & DECIMAL != 0 {

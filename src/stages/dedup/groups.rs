@@ -69,12 +69,7 @@ impl Grouping {
     }
 
     /// The rows of one task in order.
-    pub(super) fn sorted<R: Hashed>(
-        &self,
-        task: u32,
-        env: &TaskEnv,
-        memory_bytes: u64,
-    ) -> Result<Sorted<R>> {
+    pub(super) fn sorted<R: Hashed>(&self, task: u32, env: &TaskEnv, memory_bytes: u64) -> Result<Sorted<R>> {
         let tasks = self.tasks()?;
         let (first, next) = (first_key(task, tasks), first_key(task + 1, tasks));
         let mut sorter = RunSorter::new(self.scratch(task, "rows"), memory_bytes);

@@ -111,6 +111,12 @@ impl Stage {
         Self { config, units_per_task: UNITS_PER_TASK }
     }
 
+    /// With tasks for so many units, about.
+    #[cfg(test)]
+    pub(super) fn with_units_per_task(config: Config, units_per_task: u64) -> Self {
+        Self { config, units_per_task }
+    }
+
     fn finding(&self) -> Finding {
         Finding { keep: self.config.keep, scope: self.config.scope, units_per_task: self.units_per_task }
     }

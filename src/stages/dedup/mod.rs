@@ -31,6 +31,8 @@ mod span_passes;
 mod span_removals;
 mod span_rows;
 #[cfg(test)]
+mod span_tests;
+#[cfg(test)]
 mod testkit;
 pub mod top_ratio;
 mod verify;
@@ -40,7 +42,8 @@ use std::path::Path;
 use crate::stage::StageSpec;
 
 /// Every stage of this room, in the order of the reference.
-pub static STAGES: &[&StageSpec] = &[&exact_dedup::SPEC, &minhash_dedup::SPEC, &line_dedup::SPEC, &sentence_dedup::SPEC, &top_ratio::SPEC];
+pub static STAGES: &[&StageSpec] =
+    &[&exact_dedup::SPEC, &minhash_dedup::SPEC, &line_dedup::SPEC, &sentence_dedup::SPEC, &top_ratio::SPEC];
 
 /// Name of a pass: unique in a run because the barrier's folder is.
 fn pass_name(dir: &Path, pass: &str) -> String {

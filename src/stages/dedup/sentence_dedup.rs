@@ -101,6 +101,12 @@ impl Stage {
         Self { config, units_per_task: UNITS_PER_TASK }
     }
 
+    /// With tasks for so many units, about.
+    #[cfg(test)]
+    pub(super) fn with_units_per_task(config: Config, units_per_task: u64) -> Self {
+        Self { config, units_per_task }
+    }
+
     fn finding(&self) -> Finding {
         Finding { keep: self.config.keep, scope: self.config.scope, units_per_task: self.units_per_task }
     }
@@ -124,7 +130,8 @@ impl Barrier for Stage {
             return Vec::new();
         }
         // All sentences in a row, a space behind each, so that every window is a slice.
-        let (mut simple, mut row, mut ends) = (String::new(), String::new(), Vec::with_capacity(places.len() + 1));
+        let (mut simple, mut row, mut ends) =
+            (String::new(), String::new(), Vec::with_capacity(places.len() + 1));
         ends.push(0);
         let mut writer = SignatureWriter::default();
         for (number, &(start, end)) in places.iter().enumerate() {

@@ -111,7 +111,10 @@ impl Copies {
         };
         let also = self.keep == Keep::None && !self.repeated;
         self.repeated = true;
-        [also.then_some(GoneUnit { doc: first, unit: first_unit, first }), Some(GoneUnit { doc, unit, first })]
+        [
+            also.then_some(GoneUnit { doc: first, unit: first_unit, first }),
+            Some(GoneUnit { doc, unit, first }),
+        ]
     }
 }
 

@@ -168,7 +168,8 @@ pub(super) fn read_pieces(mut packed: &[u8]) -> Result<Vec<(usize, usize)>> {
             let start = end.checked_add(gap)?;
             Some((start, start.checked_add(length)?))
         });
-        let place = place.ok_or_else(|| Error::Failed("the places of a document's lines are cut".to_owned()))?;
+        let place =
+            place.ok_or_else(|| Error::Failed("the places of a document's lines are cut".to_owned()))?;
         end = place.1;
         pieces.push(place);
     }
@@ -225,7 +226,7 @@ mod tests {
             let bytes = writer.finish();
             let signature = Signature::read(&bytes).unwrap();
             prop_assert_eq!(read_pieces(signature.pieces).unwrap(), wanted);
-            for (number, (unit, key)) in (0..).zip(signature.units()) {
+            for (number, (unit, key)) in (0_u32..).zip(signature.units()) {
                 prop_assert_eq!((unit, key), (number, UnitKey::of(&number.to_le_bytes())));
                 let doc = Ordinal { split: unit, record: 1 << 40 };
                 let row = UnitRow { key, doc, unit };
