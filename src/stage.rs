@@ -345,6 +345,28 @@ pub trait Barrier: Send + Sync {
     /// # Errors
     /// Where the files of the last pass cannot be read.
     fn removals(&self, dir: &Path, split: u32) -> Result<Box<dyn Removals>>;
+
+    /// The text of a document less what [`Removal::Cut`] takes out, or why the document goes for what is left.
+    /// Called in parallel. `cx.features` is free for the new text.
+    ///
+    /// # Errors
+    /// The reason, one of the stage's.
+    fn cut(&self, text: &str, cuts: &[Cut], _cx: &mut Context) -> Result<String, Reason> {
+        Ok(without(text, cuts))
+    }
+}
+
+/// The text without these pieces, and nothing else changed.
+#[must_use]
+pub fn without(text: &str, cuts: &[Cut]) -> String {
+    let mut left = String::with_capacity(text.len());
+    let mut from = 0;
+    for cut in cuts {
+        left.push_str(text.get(from..cut.range.start).unwrap_or_default());
+        from = cut.range.end;
+    }
+    left.push_str(text.get(from..).unwrap_or_default());
+    left
 }
 
 /// Writes the signatures of one part.
@@ -364,31 +386,33 @@ pub trait Observer: Send {
 
 /// Removal list of one split.
 pub trait Removals: Send {
-    /// Whether this document goes, and which one stays instead.
+    /// Whether this document or a part of it goes, and which one stays instead.
     ///
     /// # Errors
     /// Where reading fails.
     fn lookup(&mut self, ordinal: Ordinal) -> Result<Option<Removal>>;
 }
 
-/// A document that a barrier removes.
+/// What a barrier removes: a document, or pieces of its text.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Removal {
     /// A copy of another document.
     Duplicate(Duplicate),
     /// One that falls behind the rest of the corpus.
     Dropped(Reason),
+    /// Pieces of a text, in order and apart: the rest goes on, or the document goes for what is left
+    /// ([`Barrier::cut`]).
+    Cut(Vec<Cut>),
 }
 
-impl Removal {
-    /// The reason's name, one of the stage's.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Duplicate(duplicate) => duplicate.reason,
-            Self::Dropped(reason) => reason.name,
-        }
-    }
+/// A piece that is cut out of a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cut {
+    /// Bytes of the text as it came to the barrier; at character borders.
+    pub range: std::ops::Range<usize>,
+    /// The document with the first copy; the same document where the text repeats itself, or where the first copy
+    /// goes too.
+    pub first_id: std::sync::Arc<str>,
 }
 
 /// A removed duplicate.

@@ -25,5 +25,7 @@ mod resume;
 mod run_dirs;
 #[path = "suite/runs.rs"]
 mod runs;
+#[path = "suite/span_dedup.rs"]
+mod span_dedup;
 #[path = "suite/support.rs"]
 mod support;

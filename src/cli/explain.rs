@@ -2,7 +2,7 @@
 //! or not.
 //!
 //! Looks the page up by id or address in `corpus/` and `rejects/` (Bloom filters leave out what cannot
-//! hold it), follows `duplicates/` to the page that stayed, and finds unreadable records by `FILE` or
+//! hold it), follows `duplicates/` to the page that stayed, lists what `cuts/` has of it, and finds unreadable records by `FILE` or
 //! `FILE:OFFSET` in `quarantine.jsonl`. Memory does not grow with the run.
 
 mod answer_text;
@@ -93,6 +93,9 @@ struct Page {
     /// Pages that were removed as copies of this one.
     copies: Vec<String>,
     copies_left_out: usize,
+    /// Pieces that were taken out of its text, and how many more there are than are listed.
+    cuts: Vec<CutOut>,
+    cuts_left_out: usize,
     fields: Map<String, Value>,
     text: Option<String>,
 }
@@ -129,6 +132,17 @@ struct Copy {
     cluster: String,
     /// What became of the kept page.
     kept_fate: Fate,
+}
+
+#[derive(Debug, Serialize)]
+struct CutOut {
+    stage: String,
+    /// Bytes of the text as it came to the stage.
+    start: i64,
+    end: i64,
+    /// The page with the first copy.
+    first_id: String,
+    text: Option<String>,
 }
 
 fn explain(run: &Path, needle: &str) -> Result<Answer> {
@@ -234,6 +248,7 @@ fn page(run: &Path, stages: &[String], folder: &str, row: &Map<String, Value>) -
     let (verdicts, fields) = if kept { corpus_verdicts(stages, row) } else { reject_verdicts(stages, row) };
     let copy_of = if kept { Vec::new() } else { follow_copies(run, &id, text(row, "stage"))? };
     let (copies, copies_left_out) = copies_of(run, &id)?;
+    let (cuts, cuts_left_out) = cuts_of(run, &id)?;
     Ok(Page {
         url: owned("url"),
         date: owned("date"),
@@ -248,6 +263,8 @@ fn page(run: &Path, stages: &[String], folder: &str, row: &Map<String, Value>) -
         copy_of,
         copies,
         copies_left_out,
+        cuts,
+        cuts_left_out,
         fields,
         text: text(row, "text").map(|text| snippet(text, 400)),
         id,
@@ -396,10 +413,34 @@ fn copies_of(run: &Path, id: &str) -> Result<(Vec<String>, usize)> {
     Ok((copies, left_out))
 }
 
+fn cuts_of(run: &Path, id: &str) -> Result<(Vec<CutOut>, usize)> {
+    let (mut cuts, mut left_out) = (Vec::new(), 0);
+    for path in tables(run, "cuts")? {
+        let table = RowTable::open(path)?;
+        let numbers: Vec<u64> = table.find("id", &[id])?.into_iter().map(|(row, _)| row).collect();
+        let shown = numbers.len().min(MAX_SHOWN - cuts.len());
+        left_out += numbers.len() - shown;
+        for row in table.rows_at(&numbers[..shown])? {
+            let owned = |name: &str| text(&row, name).unwrap_or_default().to_owned();
+            let integer = |name: &str| row.get(name).and_then(Value::as_i64).unwrap_or_default();
+            cuts.push(CutOut {
+                stage: owned("stage"),
+                start: integer("start"),
+                end: integer("end"),
+                first_id: owned("first_id"),
+                text: text(&row, "text").map(|text| snippet(text, 120)),
+            });
+        }
+    }
+    Ok((cuts, left_out))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::report::testing;
+    use crate::stage::Cut;
+    use crate::stages::write::CutsWriter;
 
     fn made_run() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
@@ -460,6 +501,24 @@ mod tests {
         assert!(page.copy_of[0].kept_url.is_some());
         let kept = explain(dir.path(), &page.copy_of[0].kept_id).unwrap();
         assert!(kept.pages[0].copies.iter().any(|id| id == removed));
+    }
+
+    #[test]
+    fn what_was_cut_out_is_listed_with_its_first_copy() {
+        let dir = made_run();
+        let mut cuts = CutsWriter::create(dir.path().join("cuts/part.parquet")).unwrap();
+        for number in 0..25 {
+            let cut = Cut { range: number..number + 4, first_id: "d0-1".into() };
+            cuts.write("d0-3", "line_dedup", &cut, Some("menu")).unwrap();
+        }
+        cuts.finish().unwrap();
+        let answer = explain(dir.path(), "d0-3").unwrap();
+        let page = &answer.pages[0];
+        assert_eq!((page.cuts.len(), page.cuts_left_out), (20, 5));
+        let text = answer_text::describe("d0-3", &answer);
+        assert!(text.contains("cut out of its text: 25"), "{text}");
+        assert!(text.contains("bytes 3 to 7, line_dedup, first in d0-1: menu"), "{text}");
+        assert!(explain(dir.path(), "d0-1").unwrap().pages[0].cuts.is_empty());
     }
 
     #[test]

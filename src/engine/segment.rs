@@ -14,12 +14,13 @@ use serde::{Deserialize, Serialize};
 use super::layout::{RunDir, read_record};
 use super::source::{FileSource, PartSource, Source, Window};
 use super::worker::{Fate, Finished, Worker};
-use crate::document::Reason;
 use crate::error::{Error, Result};
 use crate::io;
 use crate::io::docfile::DocWriter;
-use crate::stage::{Barrier, DocStage, Observer, Pass, Position, Reader, Removal, Side, TaskEnv, TaskReport};
-use crate::stages::write::{CorpusSchema, CorpusWriter, DuplicatesWriter, QuarantineWriter, RejectsWriter};
+use crate::stage::{Barrier, DocStage, Observer, Pass, Position, Reader, Side, TaskEnv, TaskReport};
+use crate::stages::write::{
+    CorpusSchema, CorpusWriter, CutsWriter, DuplicatesWriter, QuarantineWriter, RejectsWriter,
+};
 
 /// Payload after which a part ends.
 const PART_BYTES: usize = 32 << 20;
@@ -217,6 +218,10 @@ impl Segment {
             Output::Docs(barrier, ..) => Some(&**barrier),
             Output::Corpus(_) => None,
         };
+        let behind = match &self.input {
+            Input::Docs { barrier, .. } => Some(&*barrier.0),
+            Input::Files { .. } => None,
+        };
         let mut writers = PartWriters::create(self, task, part, env)?;
         let mut report = TaskReport::default();
         let mut next = first;
@@ -231,7 +236,7 @@ impl Segment {
                             let thread = rayon::current_thread_index().unwrap_or(0);
                             let mut worker =
                                 workers[thread].lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                            worker.finish(doc, removal, &self.slots, barrier)
+                            worker.finish(doc, removal, behind, &self.slots, barrier)
                         };
                         docs.into_par_iter().with_max_len(1).map(work).collect::<Vec<Finished>>()
                     },
@@ -279,6 +284,7 @@ struct PartWriters {
     corpus: Option<CorpusWriter>,
     rejects: RejectsWriter,
     duplicates: DuplicatesWriter,
+    cuts: CutsWriter,
     quarantine: QuarantineWriter,
 }
 
@@ -305,6 +311,7 @@ impl PartWriters {
             corpus,
             rejects: RejectsWriter::create(table("rejects"), segment.reject_texts)?,
             duplicates: DuplicatesWriter::create(table("duplicates"))?,
+            cuts: CutsWriter::create(table("cuts"))?,
             quarantine: QuarantineWriter::create(quarantine)?,
         })
     }
@@ -313,7 +320,18 @@ impl PartWriters {
         for bad in &window.bad {
             self.quarantine.write(bad)?;
         }
-        for Finished { doc, fate } in finished {
+        let behind = match &segment.input {
+            Input::Docs { barrier, .. } => barrier.1.as_str(),
+            Input::Files { .. } => "read",
+        };
+        for Finished { doc, fate, cuts } in finished {
+            if let Some(taken) = cuts {
+                let text = taken.text.as_ref().unwrap_or(&doc.text);
+                for cut in &taken.cuts {
+                    let text = segment.reject_texts.then(|| text.get(cut.range.clone())).flatten();
+                    self.cuts.write(&doc.id, behind, cut, text)?;
+                }
+            }
             match fate {
                 Fate::Kept(signature) => {
                     if let (Some(observer), Some(signature)) = (&mut self.observer, signature) {
@@ -330,28 +348,15 @@ impl PartWriters {
                     let keep_text = keep_text && segment.reject_texts;
                     self.rejects.write_with_text(&doc, &segment.slots[slot].id, &reason, keep_text)?;
                 }
-                Fate::Removed(removal) => {
-                    let stage = match &segment.input {
-                        Input::Docs { barrier, .. } => barrier.1.as_str(),
-                        Input::Files { .. } => "read",
-                    };
-                    let reason = match &removal {
-                        Removal::Dropped(reason) => reason.clone(),
-                        Removal::Duplicate(copy) => Reason {
-                            name: copy.reason,
-                            value: Some(copy.similarity),
-                            limit: copy.limit,
-                            detail: Some(copy.kept_id.clone()),
-                        },
-                    };
-                    self.rejects.write(&doc, stage, &reason)?;
-                    if let Removal::Duplicate(copy) = &removal {
+                Fate::Removed(reason, copy) => {
+                    self.rejects.write(&doc, behind, &reason)?;
+                    if let Some(copy) = copy {
                         self.duplicates.write(
                             &doc.id,
                             &copy.kept_id,
                             copy.similarity,
                             &copy.cluster,
-                            stage,
+                            behind,
                         )?;
                     }
                 }
@@ -372,6 +377,7 @@ impl PartWriters {
         }
         self.rejects.finish()?;
         self.duplicates.finish()?;
+        self.cuts.finish()?;
         self.quarantine.finish()
     }
 }

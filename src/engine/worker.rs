@@ -4,12 +4,21 @@ use cpu_time::ThreadTime;
 
 use super::segment::{Mode, Slot};
 use crate::document::{Document, Outcome, Reason};
-use crate::stage::{Barrier, Context, Flow, Histogram, Removal, StageStats};
+use crate::stage::{Barrier, Context, Cut, Duplicate, Flow, Histogram, Removal, StageStats};
 
 /// What became of a document in a segment.
 pub(super) struct Finished {
     pub doc: Document,
     pub fate: Fate,
+    /// What the barrier behind us took out of its text.
+    pub cuts: Option<Taken>,
+}
+
+/// Pieces that were taken out of a text.
+pub(super) struct Taken {
+    pub cuts: Vec<Cut>,
+    /// The text before; `None` where the document still has it.
+    pub text: Option<String>,
 }
 
 pub(super) enum Fate {
@@ -17,8 +26,8 @@ pub(super) enum Fate {
     Kept(Option<Vec<u8>>),
     /// Dropped by the stage of that number.
     Dropped { slot: usize, reason: Reason, keep_text: bool },
-    /// Removed as a duplicate.
-    Removed(Removal),
+    /// Removed by the barrier behind us, as a copy where it says of which.
+    Removed(Reason, Option<Duplicate>),
 }
 
 /// One thread's working memory and counts.
@@ -39,20 +48,39 @@ impl Worker {
         &mut self,
         mut doc: Document,
         removal: Option<Removal>,
+        behind: Option<&dyn Barrier>,
         slots: &[Slot],
         barrier: Option<&dyn Barrier>,
     ) -> Finished {
-        let bytes = doc.weight_bytes() as u64;
+        self.stats[0].docs_in += 1;
+        self.stats[0].bytes_in += doc.weight_bytes() as u64;
+        let mut cuts = None;
+        let removed = match removal {
+            None => None,
+            Some(Removal::Dropped(reason)) => Some((reason, None)),
+            Some(Removal::Duplicate(copy)) => Some((
+                Reason {
+                    name: copy.reason,
+                    value: Some(copy.similarity),
+                    limit: copy.limit,
+                    detail: Some(copy.kept_id.clone()),
+                },
+                Some(copy),
+            )),
+            Some(Removal::Cut(found)) => {
+                let (taken, reason) = self.cut(&mut doc, found, behind);
+                cuts = Some(taken);
+                reason.map(|reason| (reason, None))
+            }
+        };
         let behind = &mut self.stats[0];
-        behind.docs_in += 1;
-        behind.bytes_in += bytes;
-        count_groups(behind, &doc, removal.is_some());
-        if let Some(removal) = removal {
-            *behind.reasons.entry(removal.name().to_owned()).or_default() += 1;
-            return Finished { doc, fate: Fate::Removed(removal) };
+        count_groups(behind, &doc, removed.is_some());
+        if let Some((reason, copy)) = removed {
+            *behind.reasons.entry(reason.name.to_owned()).or_default() += 1;
+            return Finished { doc, fate: Fate::Removed(reason, copy), cuts };
         }
         behind.docs_out += 1;
-        behind.bytes_out += bytes;
+        behind.bytes_out += doc.weight_bytes() as u64;
         self.context.features.reset();
         let mut before = ThreadTime::now();
         for (number, slot) in slots.iter().enumerate() {
@@ -94,7 +122,7 @@ impl Worker {
                 (Some(reason), mode) => {
                     doc.raw = None;
                     let keep_text = !matches!(mode, Mode::Sample(ratio) if !is_sampled(&doc.id, ratio));
-                    return Finished { doc, fate: Fate::Dropped { slot: number, reason, keep_text } };
+                    return Finished { doc, fate: Fate::Dropped { slot: number, reason, keep_text }, cuts };
                 }
             }
             stats.docs_out += 1;
@@ -107,7 +135,32 @@ impl Worker {
             }
             signature
         });
-        Finished { doc, fate: Fate::Kept(signature) }
+        Finished { doc, fate: Fate::Kept(signature), cuts }
+    }
+
+    /// Takes pieces out of the text; with the reason where the document goes for what is left, which then has its
+    /// text as it was.
+    fn cut(
+        &mut self,
+        doc: &mut Document,
+        cuts: Vec<Cut>,
+        behind: Option<&dyn Barrier>,
+    ) -> (Taken, Option<Reason>) {
+        let start = ThreadTime::now();
+        self.context.features.reset();
+        let left = match behind {
+            Some(behind) => behind.cut(&doc.text, &cuts, &mut self.context),
+            None => Ok(crate::stage::without(&doc.text, &cuts)),
+        };
+        self.stats[0].cpu_secs += start.elapsed().as_secs_f64();
+        match left {
+            Ok(left) => {
+                self.stats[0].docs_changed += 1;
+                let text = Some(std::mem::replace(&mut doc.text, left));
+                (Taken { cuts, text }, None)
+            }
+            Err(reason) => (Taken { cuts, text: None }, Some(reason)),
+        }
     }
 }
 

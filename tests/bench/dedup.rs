@@ -15,7 +15,7 @@ use std::sync::atomic::AtomicBool;
 use cpu_time::ProcessTime;
 use tamis::document::{Document, Ordinal};
 use tamis::stage::{Barrier, Context, Progress, Removal, TaskEnv};
-use tamis::stages::dedup::{exact_dedup, minhash_dedup};
+use tamis::stages::dedup::{exact_dedup, line_dedup, minhash_dedup, sentence_dedup};
 
 /// Runs all of them and prints megabytes and documents per CPU second.
 pub(crate) fn run() {
@@ -48,6 +48,20 @@ pub(crate) fn run() {
         assert!(removed < docs.len(), "something stays");
     }
     whole_job("exact_dedup, whole job", &of(exact_dedup::Stage::new(exact_dedup::Config::default())), &docs);
+    for (unit, normalize) in [
+        (line_dedup::Unit::Line, line_dedup::Normalize::None),
+        (line_dedup::Unit::Line, line_dedup::Normalize::Ccnet),
+        (line_dedup::Unit::Line, line_dedup::Normalize::Simplified),
+        (line_dedup::Unit::Paragraph, line_dedup::Normalize::Ccnet),
+    ] {
+        let config = line_dedup::Config { unit, normalize, ..Default::default() };
+        let stage = of(line_dedup::Stage::new(config));
+        signatures(&format!("line_dedup, keys, {unit:?}, {normalize:?}"), &*stage, &docs);
+        whole_job(&format!("line_dedup, whole job, {unit:?}, {normalize:?}"), &stage, &docs);
+    }
+    let stage = of(sentence_dedup::Stage::new(sentence_dedup::Config::default()));
+    signatures("sentence_dedup, keys", &*stage, &docs);
+    whole_job("sentence_dedup, whole job", &stage, &docs);
 }
 
 fn documents() -> Vec<Document> {
@@ -106,7 +120,11 @@ fn signatures(what: &str, stage: &dyn Barrier, docs: &[Document]) {
     let mut best = f64::MAX;
     for _ in 0..5 {
         let start = ProcessTime::now();
-        let signatures: Vec<Vec<u8>> = docs.iter().map(|doc| stage.signature(doc, &mut cx)).collect();
+        let mut signature = |doc: &Document| {
+            cx.features.reset();
+            stage.signature(doc, &mut cx)
+        };
+        let signatures: Vec<Vec<u8>> = docs.iter().map(&mut signature).collect();
         best = best.min(start.elapsed().as_secs_f64());
         assert_eq!(signatures[0], expected);
     }
@@ -227,6 +245,7 @@ fn whole_job(what: &str, barrier: &Arc<dyn Barrier>, docs: &[Document]) -> usize
     };
     let mut observer = barrier.observer(&dir, 0, 0, env.memory_bytes).expect("a part");
     for doc in docs {
+        cx.features.reset();
         let signature = barrier.signature(doc, &mut cx);
         observer.observe(doc.ordinal, &doc.id, &signature).expect("observed");
     }
@@ -237,8 +256,20 @@ fn whole_job(what: &str, barrier: &Arc<dyn Barrier>, docs: &[Document]) -> usize
         }
     }
     let mut removals = barrier.removals(&dir, 0).expect("removals");
-    let removed =
-        docs.iter().filter(|doc| removals.lookup(doc.ordinal).expect("a look-up").is_some()).count();
+    let (mut removed, mut cut) = (0, 0);
+    for doc in docs {
+        match removals.lookup(doc.ordinal).expect("a look-up") {
+            None => {}
+            Some(Removal::Cut(cuts)) => {
+                cx.features.reset();
+                let left = barrier.cut(&doc.text, &cuts, &mut cx);
+                cut += doc.text.len() - left.as_ref().map_or(0, String::len);
+                removed += usize::from(left.is_err());
+            }
+            Some(_) => removed += 1,
+        }
+    }
+    let what = if cut > 0 { format!("{what}, {:.1} MB cut out", cut as f64 / 1e6) } else { what.to_owned() };
     report(&format!("{what}, {removed} removed"), docs, start.elapsed().as_secs_f64());
     removed
 }

@@ -116,6 +116,21 @@ fn describe_page(out: &mut String, page: &Page) {
         let ids = clean(&page.copies.join(", "));
         line(out, format_args!("\n  copies of it that were removed: {} ({ids}{more})", human_count(all)));
     }
+    if !page.cuts.is_empty() {
+        let all = (page.cuts.len() + page.cuts_left_out) as u64;
+        line(out, format_args!("\n  cut out of its text: {}", human_count(all)));
+        for cut in &page.cuts {
+            let text = cut.text.as_ref().map_or(String::new(), |text| format!(": {text}"));
+            let (stage, first) = (clean(&cut.stage), clean(&cut.first_id));
+            line(
+                out,
+                format_args!("    bytes {} to {}, {stage}, first in {first}{text}", cut.start, cut.end),
+            );
+        }
+        if page.cuts_left_out > 0 {
+            line(out, format_args!("    and {} more", human_count(page.cuts_left_out as u64)));
+        }
+    }
     if let Some(text) = page.text.as_ref().filter(|text| !text.is_empty()) {
         line(out, format_args!("\n  {text}"));
     }

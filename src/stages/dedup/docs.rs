@@ -232,11 +232,17 @@ impl DocStore {
 
     /// The sorted shingle set of a document.
     pub(super) fn set(&mut self, ordinal: Ordinal) -> Result<Vec<u32>> {
+        let bytes = self.set_bytes(ordinal)?;
+        Ok(bytes.chunks_exact(4).map(|bytes| take_u32(bytes, 0)).collect())
+    }
+
+    /// What was written down beside the id of a document.
+    pub(super) fn set_bytes(&mut self, ordinal: Ordinal) -> Result<Vec<u8>> {
         let entry = self.find(ordinal)?;
         let mut bytes = vec![0; entry.set_bytes as usize];
         let part = self.part(entry.part)?;
         part.data.read_exact(&mut bytes, entry.offset + u64::from(entry.id_bytes))?;
-        Ok(bytes.chunks_exact(4).map(|bytes| take_u32(bytes, 0)).collect())
+        Ok(bytes)
     }
 
     fn find(&mut self, ordinal: Ordinal) -> Result<Entry> {

@@ -1,6 +1,6 @@
 //! Bringing equal keys together: each task owns a range of keys and reads it from every part's run.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::catalog::{Catalog, tasks_for};
 use super::observe::rows_path;
@@ -8,13 +8,25 @@ use super::records::{Key, Row};
 use crate::document::Ordinal;
 use crate::error::Result;
 use crate::io::ranges::RunFile;
-use crate::io::runs::{RunSorter, Sorted};
+use crate::io::runs::{Record, RunSorter, Sorted};
 use crate::stage::TaskEnv;
 
 /// Rows that a grouping task takes, about, unless a test wants more tasks.
 pub(super) const ROWS_PER_TASK: u64 = 1 << 20;
 /// Rows between two looks at the cancel flag.
 const CANCEL_ROWS: u64 = 1 << 14;
+
+/// A row whose first field is a hash: what ranges are made of.
+pub(super) trait Hashed: Record {
+    /// The 64 most significant bits of the hash.
+    fn high(&self) -> u64;
+}
+
+impl<K: Key> Hashed for Row<K> {
+    fn high(&self) -> u64 {
+        self.key.high()
+    }
+}
 
 /// How the rows of a barrier are divided among tasks.
 #[derive(Debug, Clone)]
@@ -42,11 +54,9 @@ impl Grouping {
         memory_bytes: u64,
         mut each: impl FnMut(bool, Ordinal) -> Result<()>,
     ) -> Result<u64> {
-        let tasks = self.tasks()?;
-        let scratch = self.scratch(task, "rows");
         let mut rows = 0_u64;
         let mut previous = None;
-        for row in self.sorted::<K>(task, tasks, &scratch, env, memory_bytes)? {
+        for row in self.sorted::<Row<K>>(task, env, memory_bytes)? {
             let Row { key, ordinal } = row?;
             if rows.is_multiple_of(CANCEL_ROWS) {
                 env.check_cancel()?;
@@ -58,21 +68,16 @@ impl Grouping {
         Ok(rows)
     }
 
-    fn sorted<K: Key>(
-        &self,
-        task: u32,
-        tasks: u32,
-        scratch: &Path,
-        env: &TaskEnv,
-        memory_bytes: u64,
-    ) -> Result<Sorted<Row<K>>> {
+    /// The rows of one task in order.
+    pub(super) fn sorted<R: Hashed>(&self, task: u32, env: &TaskEnv, memory_bytes: u64) -> Result<Sorted<R>> {
+        let tasks = self.tasks()?;
         let (first, next) = (first_key(task, tasks), first_key(task + 1, tasks));
-        let mut sorter = RunSorter::new(scratch, memory_bytes);
+        let mut sorter = RunSorter::new(self.scratch(task, "rows"), memory_bytes);
         for part in Catalog::read(&self.dir)?.parts {
             env.check_cancel()?;
-            let run = RunFile::<Row<K>>::open(rows_path(&self.dir, &part.name))?;
-            let start = run.partition_point(|row| u128::from(row.key.high()) < first)?;
-            let end = run.partition_point(|row| u128::from(row.key.high()) < next)?;
+            let run = RunFile::<R>::open(rows_path(&self.dir, &part.name))?;
+            let start = run.partition_point(|row| u128::from(row.high()) < first)?;
+            let end = run.partition_point(|row| u128::from(row.high()) < next)?;
             for row in run.range(start, end)? {
                 sorter.push(row?)?;
             }

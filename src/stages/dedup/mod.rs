@@ -5,6 +5,9 @@
 //! near duplicates, its shingle set; [`observe`] writes them per part; [`catalog`] lists the parts;
 //! [`groups`] brings equal keys together, one task per range of keys; [`verify`] measures the pairs that
 //! came together; [`clusters`] decides who stays; [`removals`] answers for each document.
+//!
+//! [`line_dedup`] and [`sentence_dedup`] cut pieces out instead: [`span_rows`] has what they write down, [`span_passes`] how repeated
+//! pieces are found, [`span_removals`] what of each document goes.
 
 mod buckets;
 mod catalog;
@@ -14,6 +17,7 @@ pub mod exact_dedup;
 mod fold;
 mod groups;
 mod jaccard;
+pub mod line_dedup;
 pub mod minhash_dedup;
 mod minwise;
 #[cfg(test)]
@@ -21,7 +25,13 @@ mod neardup;
 mod observe;
 mod records;
 mod removals;
+pub mod sentence_dedup;
 mod shingles;
+mod span_passes;
+mod span_removals;
+mod span_rows;
+#[cfg(test)]
+mod span_tests;
 #[cfg(test)]
 mod testkit;
 pub mod top_ratio;
@@ -32,7 +42,8 @@ use std::path::Path;
 use crate::stage::StageSpec;
 
 /// Every stage of this room, in the order of the reference.
-pub static STAGES: &[&StageSpec] = &[&exact_dedup::SPEC, &minhash_dedup::SPEC, &top_ratio::SPEC];
+pub static STAGES: &[&StageSpec] =
+    &[&exact_dedup::SPEC, &minhash_dedup::SPEC, &line_dedup::SPEC, &sentence_dedup::SPEC, &top_ratio::SPEC];
 
 /// Name of a pass: unique in a run because the barrier's folder is.
 fn pass_name(dir: &Path, pass: &str) -> String {

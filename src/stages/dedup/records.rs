@@ -6,14 +6,14 @@ use crate::document::Ordinal;
 use crate::io::runs::Record;
 
 /// Bytes of an ordinal.
-const ORDINAL_BYTES: usize = 12;
+pub(super) const ORDINAL_BYTES: usize = 12;
 
-fn put_ordinal(ordinal: Ordinal, out: &mut Vec<u8>) {
+pub(super) fn put_ordinal(ordinal: Ordinal, out: &mut Vec<u8>) {
     out.extend_from_slice(&ordinal.split.to_le_bytes());
     out.extend_from_slice(&ordinal.record.to_le_bytes());
 }
 
-fn take_ordinal(bytes: &[u8], at: usize) -> Ordinal {
+pub(super) fn take_ordinal(bytes: &[u8], at: usize) -> Ordinal {
     Ordinal { split: take_u32(bytes, at), record: take_u64(bytes, at + 4) }
 }
 

@@ -7,10 +7,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use crate::document::{Document, Ordinal};
-use crate::stage::{Barrier, Context, Duplicate, Progress, Removal, TaskEnv};
+use crate::document::{Document, Ordinal, Reason};
+use crate::stage::{Barrier, Context, Cut, Duplicate, Progress, Removal, TaskEnv};
 
 /// How the work is cut up; nothing of it may change the result.
+#[derive(Debug)]
 pub(super) struct Setup {
     /// Seed of the order in which parts and tasks are done.
     pub(super) order: u64,
@@ -51,7 +52,7 @@ pub(super) fn run_barrier(
 ) -> Vec<(String, Duplicate)> {
     let duplicate = |(id, removal)| match removal {
         Removal::Duplicate(duplicate) => (id, duplicate),
-        Removal::Dropped(reason) => panic!("`{id}` is dropped for {reason:?}"),
+        other => panic!("`{id}` is no duplicate: {other:?}"),
     };
     removals_of(barrier, docs, setup).into_iter().map(duplicate).collect()
 }
@@ -72,6 +73,7 @@ pub(super) fn removals_of(
         for _ in 0..2 {
             let mut observer = barrier.observer(&dir, task, part, setup.memory_bytes).unwrap();
             for doc in docs.iter().filter(|doc| part_of(doc) == (task, part)) {
+                cx.features.reset();
                 let signature = barrier.signature(doc, &mut cx);
                 observer.observe(doc.ordinal, &doc.id, &signature).unwrap();
             }
@@ -102,6 +104,37 @@ pub(super) fn removals_of(
         }
     }
     gone
+}
+
+/// What was cut out of a document, and what is left of it.
+#[derive(Debug, PartialEq)]
+pub(super) struct CutDoc {
+    pub(super) cuts: Vec<Cut>,
+    /// The text as it goes on, or why the document does not.
+    pub(super) left: Result<String, Reason>,
+}
+
+/// What a barrier that cuts makes of each document.
+pub(super) fn cut_by(barrier: Arc<dyn Barrier>, docs: &[Document], setup: &Setup) -> Vec<CutDoc> {
+    let mut cx = Context::default();
+    let mut removals = removals_of(Arc::clone(&barrier), docs, setup).into_iter().peekable();
+    let mut cut = |doc: &Document| {
+        let Some((_, removal)) = removals.next_if(|(id, _)| *id == doc.id) else {
+            return CutDoc { cuts: Vec::new(), left: Ok(doc.text.clone()) };
+        };
+        let Removal::Cut(cuts) = removal else { panic!("`{}` is not cut: {removal:?}", doc.id) };
+        let mut end = 0;
+        for cut in &cuts {
+            assert!(end <= cut.range.start && !cut.range.is_empty(), "`{}`: {cuts:?}", doc.id);
+            end = cut.range.end;
+        }
+        cx.features.reset();
+        let left = barrier.cut(&doc.text, &cuts, &mut cx);
+        CutDoc { cuts, left }
+    };
+    let found = docs.iter().map(&mut cut).collect();
+    assert_eq!(removals.next(), None);
+    found
 }
 
 /// The documents that stay.

@@ -399,7 +399,7 @@ mod tests {
             .into_iter()
             .map(|(id, removal)| match removal {
                 Removal::Dropped(reason) => (id, reason),
-                Removal::Duplicate(_) => panic!("{id} is no duplicate"),
+                other => panic!("{id} is not dropped: {other:?}"),
             })
             .collect()
     }

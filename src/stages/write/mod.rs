@@ -5,6 +5,7 @@
 //! | `corpus/*.parquet` | document that was kept ([`CorpusWriter`]) |
 //! | `rejects/*.parquet` | document that a stage dropped ([`RejectsWriter`]) |
 //! | `duplicates/*.parquet` | document that a dedup stage removed ([`DuplicatesWriter`]) |
+//! | `cuts/*.parquet` | piece that a dedup stage took out of a text ([`CutsWriter`]) |
 //! | `quarantine.jsonl` | record that could not be read ([`QuarantineWriter`]) |
 //!
 //! Each writer makes one part file, which appears whole when it is finished, or not at all. A part
@@ -12,12 +13,14 @@
 //! no random number goes in.
 
 pub mod corpus;
+pub mod cuts;
 pub mod duplicates;
 pub mod quarantine;
 pub mod rejects;
 mod table;
 
 pub use corpus::{CorpusSchema, CorpusWriter};
+pub use cuts::CutsWriter;
 pub use duplicates::DuplicatesWriter;
 pub use quarantine::QuarantineWriter;
 pub use rejects::RejectsWriter;
