@@ -7,12 +7,13 @@ use crate::io::{self, folders};
 use crate::stage::TaskReport;
 
 /// Folders of a run directory.
-const FOLDERS: [&str; 5] = ["corpus", "rejects", "duplicates", "tokens", "work"];
+const FOLDERS: [&str; 6] = ["corpus", "rejects", "duplicates", "signatures", "tokens", "work"];
 /// Outputs that a run directory without plan must not have: nobody knows which run they are of.
-const OUTPUTS: [&str; 8] = [
+const OUTPUTS: [&str; 9] = [
     "corpus",
     "rejects",
     "duplicates",
+    "signatures",
     "tokens",
     "tokenizer.json",
     "quarantine.jsonl",

@@ -4,16 +4,20 @@
 //! The way of a document in search of its copies: `signature` turns it into keys (a hash of its text, a hash per band) and, for
 //! near duplicates, its shingle set; [`observe`] writes them per part; [`catalog`] lists the parts;
 //! [`groups`] brings equal keys together, one task per range of keys; [`verify`] measures the pairs that
-//! came together; [`clusters`] decides who stays; [`removals`] answers for each document.
+//! came together; [`clusters`] decides who stays; [`removals`] answers for each document. [`keep`] writes what a later
+//! run needs of the documents that stay, and [`earlier`] brings it back there.
 
 mod buckets;
 mod catalog;
 mod clusters;
+mod components;
 mod docs;
+mod earlier;
 pub mod exact_dedup;
 mod fold;
 mod groups;
 mod jaccard;
+mod keep;
 pub mod minhash_dedup;
 mod minwise;
 #[cfg(test)]
@@ -21,6 +25,8 @@ mod neardup;
 mod observe;
 mod records;
 mod removals;
+mod removed;
+mod scope;
 mod shingles;
 #[cfg(test)]
 mod testkit;
