@@ -284,7 +284,7 @@ mod tests {
             }
             docs.finish().unwrap();
         };
-        let spread = |split, from, step| (0..50).map(|n| (split, from + n * step)).collect::<Vec<_>>();
+        let spread = |split, from, step| (0..50_u64).map(|n| (split, from + n * step)).collect::<Vec<_>>();
         write(0, 0, &spread(0, 0, 2));
         write(0, 1, &spread(0, 100, 18));
         write(1, 0, &spread(1, 0, 20_000));

@@ -269,13 +269,12 @@ mod tests {
             let pairs: Vec<(u32, u32)> = pairs.iter().copied().filter(|(a, b)| a != b).collect();
             let (members, moved) = found(&pairs, 1 << 20);
             assert_eq!(members, plain(&pairs), "{name}");
-            let rounds = if *name == "chain" || *name == "ladder" || *name == "comb" {
-                // Whole runs of these take minutes: a shorter one of the same shape.
-                propagated(&pairs.iter().copied().filter(|&(a, b)| a.max(b) < 500).collect::<Vec<_>>())
+            if ["chain", "ladder", "comb"].contains(name) {
+                // A round for every document: minutes.
+                println!("{name}: {moved:?}");
             } else {
-                propagated(&pairs)
-            };
-            println!("{name}: {moved:?}; label propagation (rounds, records): {rounds:?}");
+                println!("{name}: {moved:?}; label propagation (rounds, records): {:?}", propagated(&pairs));
+            }
             assert!(moved.handed_on <= 8 * moved.pairs, "{name}: {moved:?}");
         }
     }

@@ -29,7 +29,7 @@ use super::earlier::{Earlier, Runs};
 use super::groups::{GATHER_ABOVE, GatherPass, Grouping, ROWS_PER_TASK};
 use super::minwise::Family;
 use super::observe::PartWriter;
-use super::records::{Key, Row};
+use super::records::Row;
 use super::scope::confine;
 use super::shingles::shingle_set;
 use super::top_ratio::Within;
@@ -176,7 +176,7 @@ impl Stage {
 impl Barrier for Stage {
     fn signature(&self, doc: &Document, _cx: &mut Context) -> Vec<u8> {
         let mut signature = self.signature_of(&shingle_set(&doc.text, self.config.ngram_words as usize));
-        confine(&mut signature, self.config.bands as usize * u64::BYTES, self.config.within, doc);
+        confine(&mut signature, self.config.bands as usize * size_of::<u64>(), self.config.within, doc);
         signature
     }
 
