@@ -55,6 +55,7 @@ impl Segment {
 
 /// One part of one task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(clippy::struct_field_names, reason = "a task's parts are numbered, and so is it")]
 pub(super) struct Part {
     /// Number of its folder.
     pub(super) folder: u32,
@@ -199,12 +200,12 @@ impl Catalog {
 
     /// All parts, by folder, task and number.
     pub(super) fn parts(&self) -> Result<RunFile<Part>> {
-        RunFile::open(self.dir.join("parts.run"))
+        RunFile::<Part>::open(self.dir.join("parts.run"))
     }
 
     /// All stretches, by place.
     pub(super) fn stretches(&self) -> Result<RunFile<Stretch>> {
-        RunFile::open(self.dir.join("stretches.run"))
+        RunFile::<Stretch>::open(self.dir.join("stretches.run"))
     }
 
     /// First ordinals of `tasks` ranges that hold about equally many documents; the first is the least

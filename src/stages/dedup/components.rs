@@ -93,10 +93,10 @@ pub(super) fn components(
     let mut current: Option<(Reverse<Ordinal>, Ordinal, Ordinal)> = None;
     loop {
         let next = match (given.peek(), handed.peek()) {
-            (Some(Err(_)) | None, None) | (Some(Err(_)), Some(_)) => given.next().transpose()?,
             (Some(Ok(down)), Some(waiting)) if waiting < *down => handed.pop()?,
-            (Some(Ok(_)), _) => given.next().transpose()?,
             (None, Some(_)) => handed.pop()?,
+            // An error comes out here, too.
+            _ => given.next().transpose()?,
         };
         let Some(Down { later, earlier }) = next else { break };
         match &mut current {
@@ -200,17 +200,18 @@ mod tests {
         (members, moved.unwrap())
     }
 
+    fn root(parents: &mut BTreeMap<u32, u32>, mut member: u32) -> u32 {
+        while parents[&member] != member {
+            let above = parents[&parents[&member]];
+            parents.insert(member, above);
+            member = above;
+        }
+        member
+    }
+
     /// The same by union-find in memory.
     fn plain(pairs: &[(u32, u32)]) -> Vec<(u32, u32)> {
         let mut parents: BTreeMap<u32, u32> = pairs.iter().flat_map(|&(a, b)| [(a, a), (b, b)]).collect();
-        fn root(parents: &mut BTreeMap<u32, u32>, mut member: u32) -> u32 {
-            while parents[&member] != member {
-                let above = parents[&parents[&member]];
-                parents.insert(member, above);
-                member = above;
-            }
-            member
-        }
         for &(a, b) in pairs {
             let (a, b) = (root(&mut parents, a), root(&mut parents, b));
             parents.insert(a.max(b), a.min(b));

@@ -69,7 +69,7 @@ struct KeepPass<K> {
 
 impl<K: Key> KeepPass<K> {
     /// Numbers of the task's parts in the catalogue.
-    fn parts(&self, task: u32, catalog: &Catalog) -> std::ops::Range<u64> {
+    fn parts(task: u32, catalog: &Catalog) -> std::ops::Range<u64> {
         let own = catalog.folders.last().map_or(0, |folder| folder.parts);
         let tasks = u64::from(tasks_for(own, PARTS_PER_TASK));
         let before = catalog.parts - own;
@@ -90,7 +90,7 @@ impl<K: Key> Pass for KeepPass<K> {
     fn run(&self, task: u32, env: &TaskEnv) -> Result<TaskReport> {
         let catalog = Catalog::read(&self.dir)?;
         let base = catalog.own_split();
-        let range = self.parts(task, &catalog);
+        let range = Self::parts(task, &catalog);
         let name = docs::part_name(task, 0);
         let mut kept = DocsWriter::create(&self.target, &name)?;
         let scratch = self.dir.join("scratch").join(format!("keep-{task:05}"));
