@@ -382,6 +382,8 @@ impl<'p> Assembly<'p> {
         let docs = self.segment(input, Output::Docs(Arc::clone(barrier), plan.id.clone(), dir.clone()));
         self.number += 1;
         self.passes.extend(Arc::clone(barrier).passes(dir.clone()));
+        let signatures = self.run.path("signatures").join(&plan.id);
+        self.passes.extend(Arc::clone(barrier).keep(dir.clone(), signatures));
         self.input = Input::Docs {
             dir: docs,
             tasks: self.tasks,

@@ -340,6 +340,12 @@ pub trait Barrier: Send + Sync {
     /// The passes between observation and removal, in order; their files live below `dir`.
     fn passes(self: std::sync::Arc<Self>, dir: PathBuf) -> Vec<Box<dyn Pass>>;
 
+    /// Passes after those, where the stage was asked to keep for later runs what it knows of the documents that stay;
+    /// they write it to `target`, a folder of the run directory.
+    fn keep(self: std::sync::Arc<Self>, _dir: PathBuf, _target: PathBuf) -> Vec<Box<dyn Pass>> {
+        Vec::new()
+    }
+
     /// The documents of one split that go, to be asked for in rising ordinal order.
     ///
     /// # Errors

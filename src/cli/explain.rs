@@ -6,7 +6,9 @@
 //! `FILE:OFFSET` in `quarantine.jsonl`. Memory does not grow with the run.
 
 mod answer_text;
+mod diff;
 mod hints;
+mod twins;
 
 use std::collections::BTreeSet;
 use std::io::BufRead;
@@ -132,6 +134,15 @@ struct Copy {
     cluster: String,
     /// What became of the kept page.
     kept_fate: Fate,
+    /// Run directory that the kept page is in, where the stage held this run against an earlier one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kept_run: Option<PathBuf>,
+    /// Where the two texts differ; only for the first of several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    differences: Option<diff::Differences>,
+    /// Why there are none, or what the texts are that were compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    differences_note: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -185,6 +196,12 @@ fn find_pages(run: &Path, needle: &str) -> Result<Vec<Found>> {
         }
     }
     Ok(found)
+}
+
+/// The page with this id, where there are several the one that stayed.
+fn find_by_id(run: &Path, id: &str) -> Result<Option<Found>> {
+    let pages = find_pages(run, id)?;
+    Ok(pages.into_iter().find(|(_, row)| text(row, "id") == Some(id)))
 }
 
 /// `FILE:OFFSET` or `FILE`.
@@ -246,7 +263,7 @@ fn page(run: &Path, stages: &[String], folder: &str, row: &Map<String, Value>) -
     let id = owned("id").unwrap_or_default();
     let kept = folder == "corpus";
     let (verdicts, fields) = if kept { corpus_verdicts(stages, row) } else { reject_verdicts(stages, row) };
-    let copy_of = if kept { Vec::new() } else { follow_copies(run, &id, text(row, "stage"))? };
+    let copy_of = if kept { Vec::new() } else { follow_copies(run, row)? };
     let (copies, copies_left_out) = copies_of(run, &id)?;
     let (cuts, cuts_left_out) = cuts_of(run, &id)?;
     Ok(Page {
@@ -361,16 +378,34 @@ fn reject_verdicts(stages: &[String], row: &Map<String, Value>) -> (Vec<StageVer
 }
 
 /// From a removed page to the one that stayed, and on where that one was removed by a later stage.
-fn follow_copies(run: &Path, id: &str, stage: Option<&str>) -> Result<Vec<Copy>> {
+fn follow_copies(run: &Path, page: &Map<String, Value>) -> Result<Vec<Copy>> {
+    let id = text(page, "id").unwrap_or_default();
     let mut chain: Vec<Copy> = Vec::new();
     let mut current = id.to_owned();
-    let mut stage = stage.map(str::to_owned);
+    let mut stage = text(page, "stage").map(str::to_owned);
     while chain.len() < MAX_SHOWN {
         let Some(row) = duplicate_row(run, &current, stage.as_deref())? else { break };
         let owned = |name: &str| text(&row, name).unwrap_or_default().to_owned();
         let kept_id = owned("kept_id");
         let seen = kept_id == id || chain.iter().any(|copy| copy.kept_id == kept_id);
-        let kept = if seen { None } else { find_pages(run, &kept_id)?.into_iter().next() };
+        let mut kept = if seen { None } else { find_by_id(run, &kept_id)? };
+        let mut kept_run = None;
+        if kept.is_none() && !seen {
+            for earlier in twins::earlier_runs(run, &owned("stage"))? {
+                kept = find_by_id(&earlier, &kept_id)?;
+                if kept.is_some() {
+                    kept_run = Some(earlier);
+                    break;
+                }
+            }
+        }
+        let compared = match &kept {
+            Some((_, kept)) if chain.is_empty() => {
+                Some(twins::compare((run, page), (kept_run.as_deref().unwrap_or(run), kept))?)
+            }
+            _ => None,
+        };
+        let (differences, differences_note) = compared.unwrap_or_default();
         let kept_fate = kept.as_ref().map_or(Fate::Unknown, |(folder, row)| fate(folder, row));
         chain.push(Copy {
             stage: owned("stage"),
@@ -379,7 +414,13 @@ fn follow_copies(run: &Path, id: &str, stage: Option<&str>) -> Result<Vec<Copy>>
             cluster: owned("cluster"),
             kept_fate: kept_fate.clone(),
             kept_id: kept_id.clone(),
+            kept_run: kept_run.clone(),
+            differences,
+            differences_note,
         });
+        if kept_run.is_some() {
+            break;
+        }
         let Fate::Dropped { stage: next, .. } = kept_fate else { break };
         current = kept_id;
         stage = Some(next);

@@ -4,6 +4,7 @@ mod calibrate;
 mod classifier;
 mod console;
 mod describe;
+pub mod dups;
 pub mod explain;
 pub mod filter;
 pub mod inspect;
@@ -55,6 +56,8 @@ enum Command {
     Schema,
     /// Show what happened to a page.
     Explain(explain::Args),
+    /// List the largest clusters of copies that a run removed.
+    Dups(dups::Args),
     /// Show pages on both sides of a stage's limits, nearest first.
     Inspect(inspect::Args),
     /// Decide again with other limits, from a finished run's stored scores.
@@ -105,6 +108,7 @@ pub fn main() -> u8 {
         Command::Stages(args) => describe::stages(args),
         Command::Schema => describe::schema(),
         Command::Explain(args) => explain::run(args),
+        Command::Dups(args) => dups::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Filter(args) => filter::run(args),
         Command::Report(args) => describe::report(args),

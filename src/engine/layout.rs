@@ -7,13 +7,14 @@ use crate::io::{self, folders};
 use crate::stage::TaskReport;
 
 /// Folders of a run directory.
-const FOLDERS: [&str; 6] = ["corpus", "rejects", "duplicates", "cuts", "tokens", "work"];
+const FOLDERS: [&str; 7] = ["corpus", "rejects", "duplicates", "cuts", "signatures", "tokens", "work"];
 /// Outputs that a run directory without plan must not have: nobody knows which run they are of.
-const OUTPUTS: [&str; 9] = [
+const OUTPUTS: [&str; 10] = [
     "corpus",
     "rejects",
     "duplicates",
     "cuts",
+    "signatures",
     "tokens",
     "tokenizer.json",
     "quarantine.jsonl",

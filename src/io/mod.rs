@@ -11,6 +11,7 @@ pub mod folders;
 pub mod machine;
 pub mod map;
 pub mod paths;
+pub mod queue;
 pub mod ranges;
 pub mod runs;
 pub mod spool;

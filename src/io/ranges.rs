@@ -73,6 +73,11 @@ impl<R: Record> RunFile<R> {
         Ok(Self { file, records: bytes / R::BYTES as u64, marker: std::marker::PhantomData })
     }
 
+    /// The path it was opened at.
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
     /// Number of records.
     pub fn records(&self) -> u64 {
         self.records

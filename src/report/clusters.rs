@@ -12,7 +12,9 @@ use crate::error::Result;
 use crate::io::runs::{Record, RunSorter};
 
 /// Clusters that the report names.
-const LARGEST: usize = 10;
+pub(super) const LARGEST: usize = 10;
+/// Removed documents of a cluster that are named.
+const SAMPLES: usize = 5;
 /// Memory for grouping.
 const SORT_BYTES: u64 = 32 << 20;
 
@@ -51,10 +53,16 @@ pub struct Cluster {
     pub size: u64,
     /// Smallest similarity of a removed document to the one that stayed.
     pub min_similarity: f64,
+    /// Largest distance of a removed document from the one that stayed: 1 less `min_similarity`.
+    #[serde(default)]
+    pub diameter: f64,
     /// The document that stayed.
     pub kept_id: String,
     /// Its address, where it has one.
     pub kept_url: Option<String>,
+    /// Ids of the first documents that were removed, up to five.
+    #[serde(default)]
+    pub sample_ids: Vec<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,15 +96,34 @@ impl Record for Member {
 #[derive(Clone, Copy)]
 struct Group {
     removed: u64,
-    part: u32,
-    row: u64,
+    /// Parts and rows of the first ones, in order.
+    first: [(u32, u64); SAMPLES],
     min_similarity: f64,
 }
 
-/// Reads the duplicates of a run; `None` where nothing was removed.
-pub(super) fn collect(run: &Path) -> Result<Option<Duplicates>> {
+impl Group {
+    fn of(member: &Member) -> Self {
+        let first = [(member.part, member.row); SAMPLES];
+        Self { removed: 1, first, min_similarity: f64::from_bits(member.similarity) }
+    }
+
+    fn add(&mut self, member: &Member) {
+        if let Some(place) = usize::try_from(self.removed).ok().and_then(|n| self.first.get_mut(n)) {
+            *place = (member.part, member.row);
+        }
+        self.removed += 1;
+        self.min_similarity = self.min_similarity.min(f64::from_bits(member.similarity));
+    }
+}
+
+/// Reads the duplicates of a run and names its largest clusters; `None` where nothing was removed.
+///
+/// # Errors
+/// Where a table of the run cannot be read.
+pub fn duplicates(run: &Path, largest: usize) -> Result<Option<Duplicates>> {
+    let wanted = largest;
     let paths = tables(run, "duplicates")?;
-    let scratch = run.join("report-scratch");
+    let scratch = run.join("report-scratch").join(std::process::id().to_string());
     let mut members = RunSorter::new(&scratch, SORT_BYTES);
     let mut key = Vec::new();
     for (part, path) in (0..).zip(&paths) {
@@ -124,23 +151,17 @@ pub(super) fn collect(run: &Path) -> Result<Option<Duplicates>> {
     for member in members.finish()? {
         let member = member?;
         found.removed += 1;
-        let similarity = f64::from_bits(member.similarity);
         match &mut current {
-            Some((cluster, group)) if *cluster == member.cluster => {
-                group.removed += 1;
-                group.min_similarity = group.min_similarity.min(similarity);
-            }
+            Some((cluster, group)) if *cluster == member.cluster => group.add(&member),
             _ => {
-                let fresh =
-                    Group { removed: 1, part: member.part, row: member.row, min_similarity: similarity };
-                if let Some((_, group)) = current.replace((member.cluster, fresh)) {
-                    found.close(group, &mut largest);
+                if let Some((_, group)) = current.replace((member.cluster, Group::of(&member))) {
+                    found.close(group, &mut largest, wanted);
                 }
             }
         }
     }
     if let Some((_, group)) = current {
-        found.close(group, &mut largest);
+        found.close(group, &mut largest, wanted);
     }
     for group in largest {
         if let Some(cluster) = describe(&paths, group)? {
@@ -149,11 +170,12 @@ pub(super) fn collect(run: &Path) -> Result<Option<Duplicates>> {
     }
     add_urls(run, &mut found.largest)?;
     crate::io::remove_empty_dir(&scratch)?;
+    crate::io::remove_empty_dir(run.join("report-scratch"))?;
     Ok((found.removed > 0).then_some(found))
 }
 
 impl Duplicates {
-    fn close(&mut self, group: Group, largest: &mut Vec<Group>) {
+    fn close(&mut self, group: Group, largest: &mut Vec<Group>, wanted: usize) {
         self.clusters += 1;
         let size = group.removed + 1;
         let max = size.next_power_of_two();
@@ -161,28 +183,34 @@ impl Duplicates {
             Ok(at) => self.sizes[at].clusters += 1,
             Err(at) => self.sizes.insert(at, SizeClass { min: max / 2 + 1, max, clusters: 1 }),
         }
-        let rank = |group: &Group| (std::cmp::Reverse(group.removed), group.part, group.row);
+        let rank = |group: &Group| (std::cmp::Reverse(group.removed), group.first[0]);
         let at = largest.partition_point(|other| rank(other) < rank(&group));
-        if at < LARGEST {
+        if at < wanted {
             largest.insert(at, group);
-            largest.truncate(LARGEST);
+            largest.truncate(wanted);
         }
     }
 }
 
 fn describe(paths: &[std::path::PathBuf], group: Group) -> Result<Option<Cluster>> {
-    let Some(path) = paths.get(group.part as usize) else { return Ok(None) };
-    let rows = RowTable::open(path)?.rows_at(&[group.row])?;
-    let text = |name: &str| {
-        rows.first().and_then(|row| row.get(name)).and_then(Value::as_str).unwrap_or_default().to_owned()
+    let mut rows = Vec::new();
+    let named = usize::try_from(group.removed).unwrap_or(SAMPLES).min(SAMPLES);
+    for (part, row) in &group.first[..named] {
+        let Some(path) = paths.get(*part as usize) else { return Ok(None) };
+        rows.extend(RowTable::open(path)?.rows_at(&[*row])?);
+    }
+    let text = |row: Option<&serde_json::Map<String, Value>>, name: &str| {
+        row.and_then(|row| row.get(name)).and_then(Value::as_str).unwrap_or_default().to_owned()
     };
     Ok(Some(Cluster {
-        name: text("cluster"),
-        stage: text("stage"),
+        name: text(rows.first(), "cluster"),
+        stage: text(rows.first(), "stage"),
         size: group.removed + 1,
         min_similarity: group.min_similarity,
-        kept_id: text("kept_id"),
+        diameter: 1.0 - group.min_similarity,
+        kept_id: text(rows.first(), "kept_id"),
         kept_url: None,
+        sample_ids: rows.iter().map(|row| text(Some(row), "removed_id")).collect(),
     }))
 }
 

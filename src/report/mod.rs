@@ -25,7 +25,7 @@ use std::path::Path;
 use crate::error::Result;
 use crate::io::{AtomicFile, write_json};
 
-pub use clusters::{Cluster, Duplicates};
+pub use clusters::{Cluster, Duplicates, duplicates};
 pub use format::{bytes as human_bytes, count as human_count, precise as human_measure};
 pub use limits::{Limit, limits_of};
 pub use model::{Corpus, Pass, Read, Report, Stage, Timing};

@@ -193,7 +193,7 @@ impl Report {
                 stages.iter().map(|stage| (stage.name.as_str(), &stage.by_language, &stage.by_source)),
             ),
             redecided: summary.redecided.clone(),
-            duplicates: clusters::collect(run)?,
+            duplicates: clusters::duplicates(run, clusters::LARGEST)?,
             tokens: summary.tokens.clone(),
             counts: summary.total.counts.clone(),
             passes: summary

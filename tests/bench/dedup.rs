@@ -3,7 +3,8 @@
 //! Input: `../shared/data/neardup-made.jsonl.zst` where it is present, else made-up text; `TAMIS_BENCH_TEXT`
 //! names another JSONL file (`.zst` or plain). With `TAMIS_BENCH_SCALE=N` only this: N short generated
 //! documents of known duplicate structure through the whole job in 256 MiB, with peak memory and scratch
-//! space.
+//! space. With `TAMIS_BENCH_GENERATE=FOLDER` beside it those documents are only written, as eight JSONL files for
+//! `tamis run` (docs/dedup.md has the commands); they are shorter then.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
@@ -20,7 +21,11 @@ use tamis::stages::dedup::{exact_dedup, line_dedup, minhash_dedup, sentence_dedu
 /// Runs all of them and prints megabytes and documents per CPU second.
 pub(crate) fn run() {
     if let Ok(count) = std::env::var("TAMIS_BENCH_SCALE") {
-        return scale(count.parse().expect("a number of documents"));
+        let count = count.parse().expect("a number of documents");
+        return match std::env::var_os("TAMIS_BENCH_GENERATE") {
+            Some(folder) => generate(Path::new(&folder), count),
+            None => scale(count),
+        };
     }
     let docs = documents();
     let bytes: usize = docs.iter().map(|doc| doc.text.len()).sum();
@@ -35,7 +40,7 @@ pub(crate) fn run() {
         exact_dedup::Normalize::Folded,
         exact_dedup::Normalize::Simplified,
     ] {
-        let stage = exact_dedup::Stage::new(exact_dedup::Config { normalize });
+        let stage = exact_dedup::Stage::new(exact_dedup::Config { normalize, ..Default::default() });
         signatures(&format!("exact hash, {normalize:?}"), &stage, &docs);
     }
     for (bands, rows) in [(14, 8), (26, 11)] {
@@ -139,11 +144,19 @@ const COPY_EVERY: u64 = 10;
 /// Document `number`: words drawn by its number alone. A copy has its last four words replaced: similarity
 /// 112 shared of 120 shingles.
 fn generated(number: u64, text: &mut String) {
+    words(number, number - u64::from(is_copy(number)), WORDS, 4, text);
+}
+
+fn is_copy(number: u64) -> bool {
+    number % COPY_EVERY == COPY_EVERY - 1
+}
+
+/// So many words that follow from `source`, the last ones from `number` where it is another.
+fn words(number: u64, source: u64, count: u64, replaced: u64, text: &mut String) {
     text.clear();
-    let copy = number % COPY_EVERY == COPY_EVERY - 1;
-    let mut state = number - u64::from(copy);
-    for word in 0..WORDS {
-        if copy && word == WORDS - 4 {
+    let mut state = source;
+    for word in 0..count {
+        if number != source && word == count - replaced {
             state = !number;
         }
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -154,6 +167,36 @@ fn generated(number: u64, text: &mut String) {
         }
         text.push(' ');
     }
+}
+
+/// Words of a document that is written to a file.
+const WRITTEN_WORDS: u64 = 40;
+/// One written document in so many is a near copy of the very first: one large cluster.
+const TEMPLATE_EVERY: u64 = 1000;
+
+/// Writes documents of 40 words. One in ten has its last two words other than the one before (similarity 34 of 38), one
+/// in a thousand is such a copy of document 0; all others share nothing.
+fn generate(folder: &Path, count: u64) {
+    use std::io::Write;
+    const FILES: u64 = 8;
+    std::fs::create_dir_all(folder).expect("a folder");
+    let mut text = String::new();
+    let mut copies = 0;
+    for file in 0..FILES {
+        let path = folder.join(format!("generated-{file}.jsonl"));
+        let mut out = std::io::BufWriter::new(std::fs::File::create(path).expect("a file"));
+        for number in file * count / FILES..(file + 1) * count / FILES {
+            let source = match number {
+                _ if number % TEMPLATE_EVERY == 0 => 0,
+                _ => number - u64::from(is_copy(number)),
+            };
+            copies += u64::from(source != number);
+            words(number, source, WRITTEN_WORDS, 2, &mut text);
+            writeln!(out, "{{\"id\":\"{number}\",\"text\":\"{}\"}}", text.trim_end()).expect("written");
+        }
+        out.flush().expect("written");
+    }
+    println!("{count} documents, {copies} of them copies, {} MB", folder_bytes(folder) / 1_000_000);
 }
 
 fn scale(count: u64) {

@@ -56,6 +56,58 @@ fn a_run_killed_at_random_moments_writes_the_same_bytes() {
 }
 
 #[test]
+fn a_dump_against_an_earlier_run_survives_kills() {
+    const SIGNATURES: &str = "stages.minhash_dedup.keep_signatures=true";
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let [old, calm, killed] = ["old", "calm", "killed"].map(|name| folder.path().join(name));
+    let options = |run: &Path| {
+        vec![
+            "--set".to_owned(),
+            SIGNATURES.to_owned(),
+            "--set".to_owned(),
+            format!("stages.minhash_dedup.against={}", run.display()),
+        ]
+    };
+    run_pipeline(QUICKSTART, &old, &["--set", SIGNATURES]);
+    let started = Instant::now();
+    let options = options(&old);
+    let more: Vec<&str> = options.iter().map(String::as_str).collect();
+    let output = run_pipeline(QUICKSTART, &calm, &more);
+    let whole = started.elapsed();
+    // The same crawl again: everything that stayed then goes now.
+    assert!(super::support::stdout(&output).contains("not one document was kept"));
+    let mut kills = 0;
+    for round in 0..60 {
+        let mut child = tamis()
+            .args(["run", QUICKSTART, "--run-dir"])
+            .arg(&killed)
+            .args(&more)
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("the program starts");
+        let wait = jitter(round + 1000, whole.as_millis().max(2));
+        let until = Instant::now() + Duration::from_millis(u64::try_from(wait).expect("fits"));
+        while Instant::now() < until && child.try_wait().expect("child is ours").is_none() {
+            std::thread::yield_now();
+        }
+        if child.try_wait().expect("child is ours").is_some() {
+            std::fs::remove_dir_all(&killed).expect("run is removable");
+        } else {
+            child.kill().expect("child is ours");
+            kills += 1;
+        }
+        child.wait().expect("child is ours");
+        if kills == 4 {
+            break;
+        }
+    }
+    run_pipeline(QUICKSTART, &killed, &more);
+    assert!(kills == 4, "only {kills} runs lasted long enough to be killed");
+    assert_same_outputs(&calm, &killed);
+}
+
+#[test]
 fn tasks_run_one_by_one_write_the_same_bytes() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (whole, single) = (folder.path().join("whole"), folder.path().join("single"));

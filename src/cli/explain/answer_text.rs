@@ -4,7 +4,7 @@ use std::fmt::Arguments;
 
 use serde_json::Value;
 
-use super::{Answer, Fate, Page, StageVerdict};
+use super::{Answer, Copy, Fate, Page, StageVerdict};
 use crate::cli::show::{clean, put, snippet};
 use crate::report::{human_count, human_measure};
 
@@ -103,12 +103,15 @@ fn describe_page(out: &mut String, page: &Page) {
                 human_measure(copy.similarity),
                 clean(&copy.cluster),
                 clean(&copy.stage),
-                match &copy.kept_fate {
-                    Fate::Unknown => "not found in this run's tables".to_owned(),
-                    fate => format!("that page: {}", describe_fate(fate)),
+                match (&copy.kept_run, &copy.kept_fate) {
+                    (Some(run), _) =>
+                        format!("that page: of the earlier run `{}`", clean(&run.to_string_lossy())),
+                    (None, Fate::Unknown) => "not found in this run's tables".to_owned(),
+                    (None, fate) => format!("that page: {}", describe_fate(fate)),
                 }
             ),
         );
+        describe_differences(out, copy);
     }
     if !page.copies.is_empty() {
         let all = (page.copies.len() + page.copies_left_out) as u64;
@@ -133,6 +136,41 @@ fn describe_page(out: &mut String, page: &Page) {
     }
     if let Some(text) = page.text.as_ref().filter(|text| !text.is_empty()) {
         line(out, format_args!("\n  {text}"));
+    }
+}
+
+fn describe_differences(out: &mut String, copy: &Copy) {
+    if let Some(found) = &copy.differences {
+        let (common, kept, removed) = (found.common_words, found.kept_words, found.removed_words);
+        line(
+            out,
+            format_args!(
+                "    {} of its {} words stand in this page too, which has {}; [-only there-] {{+only here+}}",
+                human_count(common as u64),
+                human_count(kept as u64),
+                human_count(removed as u64)
+            ),
+        );
+        for change in &found.changes {
+            let mark = |open: &str, words: &str, close: &str| {
+                if words.is_empty() { String::new() } else { format!(" {open}{words}{close}") }
+            };
+            let (kept, removed) = (mark("[-", &change.kept, "-]"), mark("{+", &change.removed, "+}"));
+            let text = format!("{}{kept}{removed} {}", change.before, change.after);
+            line(out, format_args!("      … {} …", text.trim()));
+        }
+        if found.changes_left_out > 0 {
+            line(out, format_args!("      and {} more differences", found.changes_left_out));
+        }
+        if found.coarse {
+            line(
+                out,
+                format_args!("      (too long or too different to be compared word by word to the end)"),
+            );
+        }
+    }
+    if let Some(note) = &copy.differences_note {
+        line(out, format_args!("    {note}"));
     }
 }
 

@@ -60,7 +60,8 @@ pub(super) fn duplicates(report: &Report) -> String {
     }
     html.push_str(&table.finish());
     html.push_str("<h4>Largest clusters</h4>");
-    let mut table = TableHtml::new(&["the one that stayed", "stage", "#documents", "#least similar"]);
+    let mut table =
+        TableHtml::new(&["the one that stayed", "stage", "#documents", "#least similar", "#diameter"]);
     for (number, cluster) in duplicates.largest.iter().enumerate() {
         let name = cluster.kept_url.as_deref().unwrap_or(&cluster.kept_id);
         table.row(&[
@@ -68,6 +69,7 @@ pub(super) fn duplicates(report: &Report) -> String {
             code(&cluster.stage),
             place.at("largest").at(number).at("size").count(cluster.size),
             measure(cluster.min_similarity),
+            measure(1.0 - cluster.min_similarity),
         ]);
     }
     html + &table.finish()

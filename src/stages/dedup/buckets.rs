@@ -28,6 +28,8 @@ struct Leader {
 /// The bucket in hand.
 pub(super) struct Bucket<'a> {
     min_jaccard: f64,
+    /// First split of this run; documents of earlier ones are not measured against each other.
+    own_split: u32,
     sets: &'a mut SetCache,
     members: Vec<Ordinal>,
     leaders: Vec<Leader>,
@@ -40,9 +42,9 @@ pub(super) struct Bucket<'a> {
 }
 
 impl<'a> Bucket<'a> {
-    pub(super) fn new(min_jaccard: f64, sets: &'a mut SetCache) -> Self {
+    pub(super) fn new(min_jaccard: f64, own_split: u32, sets: &'a mut SetCache) -> Self {
         let (members, leaders) = (Vec::new(), Vec::new());
-        Self { min_jaccard, sets, members, leaders, size: 0, largest: 0, shared: 0 }
+        Self { min_jaccard, own_split, sets, members, leaders, size: 0, largest: 0, shared: 0 }
     }
 
     /// Takes the next document of this bucket; ordinals rise.
@@ -62,7 +64,9 @@ impl<'a> Bucket<'a> {
     pub(super) fn close(&mut self, emit: &mut impl FnMut(Pair) -> Result<()>) -> Result<()> {
         self.largest = self.largest.max(self.size);
         self.shared += u64::from(self.size > 1);
-        for (number, &later) in self.members.iter().enumerate() {
+        let own_split = self.own_split;
+        let later = self.members.iter().enumerate().filter(|(_, later)| later.split >= own_split);
+        for (number, &later) in later {
             for &earlier in &self.members[..number] {
                 emit(Pair::of(later, earlier))?;
             }
@@ -74,6 +78,13 @@ impl<'a> Bucket<'a> {
     }
 
     fn compare(&mut self, ordinal: Ordinal, emit: &mut impl FnMut(Pair) -> Result<()>) -> Result<()> {
+        if ordinal.split < self.own_split {
+            // It stayed in its run, so it is alike to none that did: it leads.
+            if self.leaders.len() < MAX_LEADERS {
+                self.leaders.push(Leader { ordinal, deputies: Vec::new() });
+            }
+            return Ok(());
+        }
         let set = self.sets.get(ordinal)?;
         let mut leads = true;
         for leader in &mut self.leaders {

@@ -1,10 +1,10 @@
-//! From verified pairs to the documents that go: one task, in the order of the input.
+//! From verified pairs to the documents that go: one task, in the order of the input, in bounded memory.
 //!
 //! `direct` linkage walks over the documents in order and removes one where it is alike to an earlier
 //! one that stays: nobody goes without a twin in the corpus, and no two documents that stay are linked.
-//! Held: 16 bytes per removed document. `single` linkage closes the pairs transitively (union-find) and
-//! keeps the first of each component. Held: 24 bytes per document that has an edge. Everything else is
-//! streamed.
+//! `single` linkage closes the pairs transitively and keeps the first of each component. What either
+//! needs to know of other documents is held up to a share of the budget and then passed on through
+//! sorted files: see [`Removed`] and [`components`].
 
 use std::path::{Path, PathBuf};
 
@@ -12,12 +12,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::catalog::Catalog;
+use super::components::components;
 use super::docs::DocStore;
 use super::jaccard::{SetCache, overlap};
 use super::records::{Edge, Gone};
+use super::removed::Removed;
 use super::verify::{edges, edges_by_later};
 use super::{pass_name, removals};
-use crate::document::Ordinal;
 use crate::error::Result;
 use crate::io::AtomicFile;
 use crate::io::runs::Record;
@@ -48,36 +49,39 @@ impl ClusterPass {
     }
 
     fn direct(&self, env: &TaskEnv, list: &mut GoneWriter) -> Result<()> {
-        let mut removed: Vec<Ordinal> = Vec::new();
+        let pairs = || Ok(edges(&self.dir)?.map(|edge| edge.map(|edge| edge.pair)));
+        let mut removed = Removed::new(pairs, &self.scratch(), env.memory_bytes / 2);
         edges_by_later(&self.dir, env, |later, edges| {
-            let stays = |edge: &&Edge| removed.binary_search(&edge.pair.earlier).is_err();
-            if let Some(Edge { pair, overlap }) = edges.iter().find(stays) {
-                let (kept, overlap) = (pair.earlier, *overlap);
-                list.add(Gone { removed: later, kept, cluster: kept, overlap })?;
-                removed.push(later);
+            for Edge { pair, overlap } in edges {
+                if !removed.contains(*pair)? {
+                    let (kept, overlap) = (pair.earlier, *overlap);
+                    list.add(Gone { removed: later, kept, cluster: kept, overlap })?;
+                    return removed.insert(later);
+                }
             }
             Ok(())
         })
     }
 
     fn single(&self, env: &TaskEnv, list: &mut GoneWriter) -> Result<()> {
-        let mut forest = Forest::over(&self.dir, env)?;
-        for edge in edges(&self.dir)? {
-            let edge = edge?;
-            forest.join(edge.pair.later, edge.pair.earlier);
-        }
-        let store = DocStore::open(&self.dir, Catalog::read(&self.dir)?)?;
+        let catalog = Catalog::read(&self.dir)?;
+        let own_split = catalog.own_split();
+        let store = DocStore::open(catalog)?;
         let mut sets = SetCache::new(store, env.memory_bytes / 4);
-        for number in 0..forest.members.len() {
-            env.check_cancel()?;
-            let root = forest.root(number);
-            if root != number {
-                let (removed, kept) = (forest.members[number], forest.members[root]);
-                let overlap = overlap(&sets.get(removed)?, &sets.get(kept)?);
-                list.add(Gone { removed, kept, cluster: kept, overlap })?;
+        let pairs = edges(&self.dir)?.map(|edge| edge.map(|edge| edge.pair));
+        components(pairs, &self.scratch(), env.memory_bytes / 2, env, |removed, kept| {
+            // Two documents of earlier runs that a new one connects stay where they are.
+            if removed.split < own_split {
+                return Ok(());
             }
-        }
+            let overlap = overlap(&sets.get(removed)?, &sets.get(kept)?);
+            list.add(Gone { removed, kept, cluster: kept, overlap })
+        })?;
         Ok(())
+    }
+
+    fn scratch(&self) -> PathBuf {
+        self.dir.join("scratch").join("clusters")
     }
 }
 
@@ -125,52 +129,5 @@ impl GoneWriter {
     fn finish(self) -> Result<u64> {
         self.out.commit()?;
         Ok(self.count)
-    }
-}
-
-/// Union-find whose roots are the smallest members.
-struct Forest {
-    members: Vec<Ordinal>,
-    parents: Vec<usize>,
-}
-
-impl Forest {
-    /// Every document with an edge, alone.
-    fn over(dir: &Path, env: &TaskEnv) -> Result<Self> {
-        let mut members: Vec<Ordinal> = Vec::new();
-        let mut next_tidy = 1 << 16;
-        for edge in edges(dir)? {
-            let Edge { pair, .. } = edge?;
-            if members.last() != Some(&pair.later) {
-                members.push(pair.later);
-            }
-            members.push(pair.earlier);
-            if members.len() >= next_tidy {
-                env.check_cancel()?;
-                members.sort_unstable();
-                members.dedup();
-                next_tidy = (members.len() * 2).max(1 << 16);
-            }
-        }
-        members.sort_unstable();
-        members.dedup();
-        members.shrink_to_fit();
-        Ok(Self { parents: (0..members.len()).collect(), members })
-    }
-
-    fn root(&mut self, mut member: usize) -> usize {
-        while self.parents[member] != member {
-            let above = self.parents[self.parents[member]];
-            self.parents[member] = above;
-            member = above;
-        }
-        member
-    }
-
-    fn join(&mut self, a: Ordinal, b: Ordinal) {
-        if let (Ok(a), Ok(b)) = (self.members.binary_search(&a), self.members.binary_search(&b)) {
-            let (a, b) = (self.root(a), self.root(b));
-            self.parents[a.max(b)] = a.min(b);
-        }
     }
 }

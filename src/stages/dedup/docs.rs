@@ -7,11 +7,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::catalog::{Catalog, Segment};
+use super::catalog::{Catalog, Segment, Stretch};
 use super::records::{take_u32, take_u64};
 use crate::document::Ordinal;
 use crate::error::{Error, Result};
-use crate::io::{AtomicFile, ranges::ReadAt};
+use crate::io::AtomicFile;
+use crate::io::ranges::{ReadAt, RunFile};
 
 /// Bytes of an index entry: split, record, offset of its data, length of the id, length of the set.
 const ENTRY_BYTES: usize = 28;
@@ -30,6 +31,14 @@ pub(super) fn folder(dir: &Path) -> PathBuf {
 /// File name, without ending, of a part.
 pub(super) fn part_name(task: u32, part: u32) -> String {
     format!("{task:07}-{part:07}")
+}
+
+/// The numbers that [`part_name`] put into a file's name.
+pub(super) fn parse_name(path: &Path) -> Result<(u32, u32)> {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let numbers =
+        stem.split_once('-').and_then(|(task, part)| Some((task.parse().ok()?, part.parse().ok()?)));
+    numbers.ok_or_else(|| Error::damaged(path, "its name is not that of a part"))
 }
 
 /// Writes the documents of one part.
@@ -128,17 +137,55 @@ pub(super) fn read_segments(path: &Path) -> Result<Vec<Segment>> {
     if docs.saturating_mul(ENTRY_BYTES as u64) == entries { Ok(segments) } else { Err(damaged()) }
 }
 
+/// Goes through the documents of a part: place, id, bytes of the set.
+pub(super) fn each(
+    dir: &Path,
+    name: &str,
+    mut each: impl FnMut(Ordinal, &str, &[u8]) -> Result<()>,
+) -> Result<()> {
+    let path = folder(dir).join(format!("{name}.index"));
+    let docs: u64 = read_segments(&path)?.iter().map(|segment| segment.docs).sum();
+    let (index, data) = (ReadAt::open(&path)?, ReadAt::open(path.with_extension("data"))?);
+    let mut block = Block::default();
+    let mut bytes = Vec::new();
+    let mut next = 0;
+    while next < docs {
+        let count = BLOCK_ENTRIES.min(docs - next);
+        block.bytes.resize(usize::try_from(count).unwrap_or(0) * ENTRY_BYTES, 0);
+        index.read_exact(&mut block.bytes, next * ENTRY_BYTES as u64)?;
+        next += count;
+        for number in 0..block.entries() {
+            let entry = block.entry(number);
+            bytes.resize(entry.id_bytes as usize + entry.set_bytes as usize, 0);
+            data.read_exact(&mut bytes, entry.offset)?;
+            let (id, set) = bytes.split_at(entry.id_bytes as usize);
+            let id =
+                std::str::from_utf8(id).map_err(|error| Error::damaged(data.path(), error.to_string()))?;
+            each(block.ordinal(number), id, set)?;
+        }
+    }
+    Ok(())
+}
+
+/// Folder, task and number of a part.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Place {
+    folder: u32,
+    task: u32,
+    part: u32,
+}
+
 /// Where a document's data lies.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
-    part: usize,
+    part: Place,
     offset: u64,
     id_bytes: u32,
     set_bytes: u32,
 }
 
 struct OpenPart {
-    part: usize,
+    part: Place,
     index: ReadAt,
     data: ReadAt,
 }
@@ -146,14 +193,16 @@ struct OpenPart {
 /// The block of entries that was read last.
 #[derive(Default)]
 struct Block {
-    part: usize,
+    part: Place,
+    /// What is added to the splits in it.
+    base: u32,
     bytes: Vec<u8>,
 }
 
 impl Block {
     fn ordinal(&self, number: usize) -> Ordinal {
         let at = number * ENTRY_BYTES;
-        Ordinal { split: take_u32(&self.bytes, at), record: take_u64(&self.bytes, at + 4) }
+        Ordinal { split: take_u32(&self.bytes, at) + self.base, record: take_u64(&self.bytes, at + 4) }
     }
 
     fn entries(&self) -> usize {
@@ -171,6 +220,16 @@ impl Block {
         }
     }
 
+    fn entry(&self, number: usize) -> Entry {
+        let at = number * ENTRY_BYTES;
+        Entry {
+            part: self.part,
+            offset: take_u64(&self.bytes, at + 12),
+            id_bytes: take_u32(&self.bytes, at + 20),
+            set_bytes: take_u32(&self.bytes, at + 24),
+        }
+    }
+
     fn find(&self, ordinal: Ordinal) -> Option<Entry> {
         let (mut low, mut high) = (0, self.entries());
         while low < high {
@@ -178,47 +237,41 @@ impl Block {
             match self.ordinal(middle).cmp(&ordinal) {
                 std::cmp::Ordering::Less => low = middle + 1,
                 std::cmp::Ordering::Greater => high = middle,
-                std::cmp::Ordering::Equal => {
-                    let at = middle * ENTRY_BYTES;
-                    return Some(Entry {
-                        part: self.part,
-                        offset: take_u64(&self.bytes, at + 12),
-                        id_bytes: take_u32(&self.bytes, at + 20),
-                        set_bytes: take_u32(&self.bytes, at + 24),
-                    });
-                }
+                std::cmp::Ordering::Equal => return Some(self.entry(middle)),
             }
         }
         None
     }
 }
 
-/// Looks documents up by their place.
+/// Stretches that are held in memory; of more than these each look-up searches the file.
+const MAX_HELD: u64 = 1 << 16;
+
+/// Looks documents up by their place in the catalogue.
 pub(super) struct DocStore {
-    folder: PathBuf,
-    names: Vec<String>,
-    /// Every stretch with the number of its part, in ordinal order.
-    segments: Vec<(Segment, usize)>,
+    catalog: Catalog,
+    stretches: RunFile<Stretch>,
+    /// All of them, where they are few.
+    held: Vec<Stretch>,
+    /// The one that was found last.
+    last: Option<Stretch>,
     open: Vec<OpenPart>,
     block: Block,
 }
 
 impl DocStore {
-    pub(super) fn open(dir: &Path, catalog: Catalog) -> Result<Self> {
-        let mut names = Vec::with_capacity(catalog.parts.len());
-        let mut segments = Vec::new();
-        for (number, part) in catalog.parts.into_iter().enumerate() {
-            names.push(part.name);
-            segments.extend(part.segments.into_iter().map(|segment| (segment, number)));
-        }
-        segments.sort_unstable_by_key(|(segment, _)| (segment.split, segment.first));
-        let overlapping = segments
-            .windows(2)
-            .any(|two| two[0].0.split == two[1].0.split && two[0].0.last >= two[1].0.first);
-        if overlapping {
-            return Err(Error::damaged(folder(dir), "two parts hold the same documents"));
-        }
-        Ok(Self { folder: folder(dir), names, segments, open: Vec::new(), block: Block::default() })
+    pub(super) fn open(catalog: Catalog) -> Result<Self> {
+        Self::holding(catalog, MAX_HELD)
+    }
+
+    fn holding(catalog: Catalog, max_held: u64) -> Result<Self> {
+        let stretches = catalog.stretches()?;
+        let held = if stretches.records() <= max_held {
+            catalog.stretches()?.range(0, max_held)?.collect::<Result<_>>()?
+        } else {
+            Vec::new()
+        };
+        Ok(Self { catalog, stretches, held, last: None, open: Vec::new(), block: Block::default() })
     }
 
     /// The id of a document.
@@ -249,18 +302,21 @@ impl DocStore {
         if let Some(entry) = self.block.find(ordinal) {
             return Ok(entry);
         }
-        let folder = &self.folder;
         let absent = || {
             let Ordinal { split, record } = ordinal;
-            Error::damaged(folder, format!("record {record} of split {split} is missing"))
+            Error::damaged(self.stretches.path(), format!("record {record} of split {split} is missing"))
         };
-        let behind = self.segments.partition_point(|(segment, _)| {
-            (segment.split, segment.first) <= (ordinal.split, ordinal.record)
-        });
-        let (segment, part) = *behind.checked_sub(1).map(|at| &self.segments[at]).ok_or_else(absent)?;
-        if segment.split != ordinal.split || ordinal.record > segment.last {
-            return Err(absent());
-        }
+        let holds = |stretch: &Stretch| {
+            let segment = &stretch.segment;
+            segment.split == ordinal.split && (segment.first..=segment.last).contains(&ordinal.record)
+        };
+        let stretch = match self.last.filter(holds) {
+            Some(stretch) => stretch,
+            None => self.stretch_before(ordinal)?.filter(holds).ok_or_else(absent)?,
+        };
+        self.last = Some(stretch);
+        let Stretch { segment, folder, task, part } = stretch;
+        let part = Place { folder, task, part };
         let (mut low, mut high) = (segment.start, segment.start + segment.docs);
         let mut guess = low + segment.guess(ordinal.record);
         while low < high {
@@ -274,30 +330,46 @@ impl DocStore {
             }
             guess = low + (high - low) / 2;
         }
-        let folder = &self.folder;
-        self.block.find(ordinal).ok_or_else(|| Error::damaged(folder, format!("no document at {ordinal:?}")))
+        self.block.find(ordinal).ok_or_else(|| {
+            Error::damaged(self.stretches.path(), format!("there is no document at {ordinal:?}"))
+        })
     }
 
-    fn read_block(&mut self, part: usize, from: u64, to: u64) -> Result<()> {
+    /// The last stretch that does not begin behind `ordinal`.
+    fn stretch_before(&self, ordinal: Ordinal) -> Result<Option<Stretch>> {
+        let begins_before = |stretch: &Stretch| {
+            (stretch.segment.split, stretch.segment.first) <= (ordinal.split, ordinal.record)
+        };
+        if !self.held.is_empty() {
+            let behind = self.held.partition_point(begins_before);
+            return Ok(behind.checked_sub(1).map(|at| self.held[at]));
+        }
+        let behind = self.stretches.partition_point(begins_before)?;
+        behind.checked_sub(1).map(|at| self.stretches.get(at)).transpose()
+    }
+
+    fn read_block(&mut self, part: Place, from: u64, to: u64) -> Result<()> {
         let mut bytes = std::mem::take(&mut self.block.bytes);
         let length = usize::try_from(to - from).unwrap_or(0) * ENTRY_BYTES;
         bytes.resize(length, 0);
         self.part(part)?.index.read_exact(&mut bytes, from * ENTRY_BYTES as u64)?;
-        self.block = Block { part, bytes };
+        let (_, base) = self.catalog.folder(part.folder)?;
+        self.block = Block { part, base, bytes };
         Ok(())
     }
 
     /// The part's files, opened at need; the ones not used for longest are closed.
-    fn part(&mut self, part: usize) -> Result<&OpenPart> {
+    fn part(&mut self, part: Place) -> Result<&OpenPart> {
         let place = if let Some(place) = self.open.iter().position(|open| open.part == part) {
             place
         } else {
             if self.open.len() >= OPEN_PARTS {
                 self.open.remove(0);
             }
-            let name = &self.names[part];
-            let index = ReadAt::open(self.folder.join(format!("{name}.index")))?;
-            let data = ReadAt::open(self.folder.join(format!("{name}.data")))?;
+            let (above, _) = self.catalog.folder(part.folder)?;
+            let path = folder(above).join(part_name(part.task, part.part) + ".index");
+            let index = ReadAt::open(&path)?;
+            let data = ReadAt::open(path.with_extension("data"))?;
             self.open.push(OpenPart { part, index, data });
             self.open.len() - 1
         };
@@ -329,14 +401,16 @@ mod tests {
             }
             docs.finish().unwrap();
         }
-        let catalog = Catalog::scan(dir.path(), 1).unwrap();
-        let mut store = DocStore::open(dir.path(), catalog).unwrap();
-        for (ordinal, id, set) in expected.iter().rev().chain(&expected) {
-            assert_eq!(&store.id(*ordinal).unwrap(), id);
-            assert_eq!(&store.set(*ordinal).unwrap(), set);
-        }
-        for absent in [Ordinal { split: 0, record: 1 }, Ordinal { split: 9, record: 0 }] {
-            assert!(store.id(absent).is_err(), "{absent:?}");
+        let catalog = Catalog::scan(dir.path(), &[], 1, 1 << 20).unwrap();
+        for max_held in [MAX_HELD, 0] {
+            let mut store = DocStore::holding(catalog.clone(), max_held).unwrap();
+            for (ordinal, id, set) in expected.iter().rev().chain(&expected) {
+                assert_eq!(&store.id(*ordinal).unwrap(), id);
+                assert_eq!(&store.set(*ordinal).unwrap(), set);
+            }
+            for absent in [Ordinal { split: 0, record: 1 }, Ordinal { split: 9, record: 0 }] {
+                assert!(store.id(absent).is_err(), "{absent:?}");
+            }
         }
     }
 }

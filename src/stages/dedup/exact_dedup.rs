@@ -15,12 +15,15 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::catalog::CatalogPass;
+use super::catalog::{Catalog, CatalogPass};
+use super::earlier::{Earlier, Runs};
 pub use super::fold::Normalize;
-use super::groups::{Grouping, ROWS_PER_TASK};
+use super::groups::{GATHER_ABOVE, GatherPass, Grouping, ROWS_PER_TASK};
 use super::observe::PartWriter;
 use super::records::{Gone, Key, Overlap, Row};
-use super::{pass_name, removals};
+use super::scope::confine;
+use super::top_ratio::Within;
+use super::{keep, pass_name, removals};
 use crate::document::{Document, Ordinal};
 use crate::error::Result;
 use crate::io;
@@ -51,29 +54,50 @@ pub struct Config {
     /// What counts as the same text. Default `folded`: equal but for white space, case and the way
     /// accents are encoded.
     pub normalize: Normalize,
+    /// What is compared: all documents (`corpus`, the default), or only those of the same `source` (a dump, say, where
+    /// each has an input of its own) or `language`. Documents without a language are a group of their own.
+    pub within: Within,
+    /// Run directory of an earlier run, or a list of them: documents that are copies of one that stayed there go, and
+    /// the removal names that document. Default: none. The earlier runs must have been made with `keep_signatures: true`
+    /// and the same options of this stage (`normalize` and `within`); their texts are not read. Their directories must stay where
+    /// they are until this run ends.
+    pub against: Runs,
+    /// Whether `signatures/` in the run directory keeps what a later run needs for `against`: 56 bytes and the id
+    /// for each document that stays. Default false.
+    pub keep_signatures: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { normalize: Normalize::Folded }
+        Self {
+            normalize: Normalize::Folded,
+            within: Within::Corpus,
+            against: Runs::default(),
+            keep_signatures: false,
+        }
     }
 }
 
-fn build(options: serde_json::Value, _cx: &mut BuildContext) -> Result<Built, Vec<OptionError>> {
-    Ok(Built::Barrier(Arc::new(Stage::new(parse_options(options)?))))
+fn build(options: serde_json::Value, cx: &mut BuildContext) -> Result<Built, Vec<OptionError>> {
+    let config: Config = parse_options(options)?;
+    let earlier = Earlier::open(SPEC.name, &config.against, &config, cx)?;
+    Ok(Built::Barrier(Arc::new(Stage { earlier, ..Stage::new(config) })))
 }
 
 /// The stage.
 pub struct Stage {
     config: Config,
+    earlier: Earlier,
+    gather_above: u64,
     rows_per_task: u64,
 }
 
 impl Stage {
-    /// The stage with these options.
+    /// The stage with these options, but for `against`, which only a pipeline can name.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self { config, rows_per_task: ROWS_PER_TASK }
+        let earlier = Earlier::default();
+        Self { config, earlier, gather_above: GATHER_ABOVE, rows_per_task: ROWS_PER_TASK }
     }
 
     /// The hash that equal documents share.
@@ -89,6 +113,7 @@ impl Barrier for Stage {
     fn signature(&self, doc: &Document, _cx: &mut Context) -> Vec<u8> {
         let mut signature = Vec::with_capacity(u128::BYTES);
         self.key(doc).put(&mut signature);
+        confine(&mut signature, u128::BYTES, self.config.within, doc);
         signature
     }
 
@@ -97,12 +122,19 @@ impl Barrier for Stage {
     }
 
     fn passes(self: Arc<Self>, dir: PathBuf) -> Vec<Box<dyn Pass>> {
-        let grouping = Grouping { dir: dir.clone(), rows_per_task: self.rows_per_task };
+        let grouping =
+            Grouping { gather_above: self.gather_above, ..Grouping::new(&dir, self.rows_per_task) };
         vec![
-            Box::new(CatalogPass::new(&dir, Row::<u128>::BYTES)),
+            Box::new(CatalogPass::new(&dir, self.earlier.folders(), Row::<u128>::BYTES)),
+            Box::new(GatherPass::<Row<u128>>::new(&grouping)),
             Box::new(GroupPass { name: pass_name(&dir, "group"), grouping }),
             Box::new(OrderPass { name: pass_name(&dir, "order"), dir }),
         ]
+    }
+
+    fn keep(self: Arc<Self>, dir: PathBuf, target: PathBuf) -> Vec<Box<dyn Pass>> {
+        let wanted = self.config.keep_signatures;
+        if wanted { keep::passes::<u128>(&dir, &target, SPEC.name, &self.config) } else { Vec::new() }
     }
 
     fn removals(&self, dir: &Path, split: u32) -> Result<Box<dyn Removals>> {
@@ -134,9 +166,14 @@ impl Pass for GroupPass {
         let mut gone = RunSorter::new(self.grouping.scratch(task, "gone"), share);
         let mut kept = Ordinal { split: 0, record: 0 };
         let mut removed_count = 0;
+        let own_split = Catalog::read(&self.grouping.dir)?.own_split();
         self.grouping.for_each::<u128>(task, env, share, |first, ordinal| {
             if first {
                 kept = ordinal;
+                return Ok(());
+            }
+            // Of earlier runs nobody goes, even where two of them have the same text.
+            if ordinal.split < own_split {
                 return Ok(());
             }
             removed_count += 1;
@@ -182,7 +219,7 @@ mod tests {
     use super::*;
 
     fn stage(rows_per_task: u64) -> Arc<Stage> {
-        Arc::new(Stage { rows_per_task, ..Stage::new(Config::default()) })
+        Arc::new(Stage { rows_per_task, gather_above: 3, ..Stage::new(Config::default()) })
     }
 
     #[test]

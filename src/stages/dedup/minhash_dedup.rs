@@ -25,13 +25,16 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::catalog::CatalogPass;
 use super::clusters::ClusterPass;
 pub use super::clusters::Linkage;
-use super::groups::{Grouping, ROWS_PER_TASK};
+use super::earlier::{Earlier, Runs};
+use super::groups::{GATHER_ABOVE, GatherPass, Grouping, ROWS_PER_TASK};
 use super::minwise::Family;
 use super::observe::PartWriter;
 use super::records::Row;
-use super::removals;
+use super::scope::confine;
 use super::shingles::shingle_set;
+use super::top_ratio::Within;
 use super::verify::{CandidatePass, PAIRS_PER_TASK, VerifyPass};
+use super::{keep, removals};
 use crate::document::Document;
 use crate::error::Result;
 use crate::io::runs::Record;
@@ -80,33 +83,65 @@ pub struct Config {
     pub linkage: Linkage,
     /// Chooses the hash functions. Default 1. Another seed finds other pairs near the threshold.
     pub seed: u64,
+    /// What is compared: all documents (`corpus`, the default), or only those of the same `source` (a dump, say, where
+    /// each has an input of its own) or `language`. Documents without a language are a group of their own.
+    pub within: Within,
+    /// Run directory of an earlier run, or a list of them: documents that are copies of one that stayed there go, and
+    /// the removal names that document. Default: none. The earlier runs must have been made with `keep_signatures: true`
+    /// and the same options of this stage (`min_jaccard` and `linkage` may differ); their texts are not read. Their directories must stay where
+    /// they are until this run ends.
+    pub against: Runs,
+    /// Whether `signatures/` in the run directory keeps what a later run needs for `against`: 20 bytes per band,
+    /// 4 per shingle and 28 with the id for each document that stays. Default false.
+    pub keep_signatures: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { ngram_words: 5, bands: 14, rows: 8, min_jaccard: 0.8, linkage: Linkage::Direct, seed: 1 }
+        Self {
+            ngram_words: 5,
+            bands: 14,
+            rows: 8,
+            min_jaccard: 0.8,
+            linkage: Linkage::Direct,
+            seed: 1,
+            within: Within::Corpus,
+            against: Runs::default(),
+            keep_signatures: false,
+        }
     }
 }
 
-fn build(options: serde_json::Value, _cx: &mut BuildContext) -> Result<Built, Vec<OptionError>> {
-    Ok(Built::Barrier(Arc::new(Stage::new(parse_options(options)?))))
+fn build(options: serde_json::Value, cx: &mut BuildContext) -> Result<Built, Vec<OptionError>> {
+    let config: Config = parse_options(options)?;
+    let earlier = Earlier::open(SPEC.name, &config.against, &config, cx)?;
+    Ok(Built::Barrier(Arc::new(Stage { earlier, ..Stage::new(config) })))
 }
 
 /// The stage.
 pub struct Stage {
     config: Config,
     family: Family,
+    earlier: Earlier,
+    gather_above: u64,
     rows_per_task: u64,
     pairs_per_task: u64,
 }
 
 impl Stage {
-    /// The stage with these options.
+    /// The stage with these options, but for `against`, which only a pipeline can name.
     #[must_use]
     pub fn new(config: Config) -> Self {
         let hashes = config.bands as usize * config.rows as usize;
         let family = Family::new(hashes, config.seed);
-        Self { config, family, rows_per_task: ROWS_PER_TASK, pairs_per_task: PAIRS_PER_TASK }
+        Self {
+            config,
+            family,
+            earlier: Earlier::default(),
+            gather_above: GATHER_ABOVE,
+            rows_per_task: ROWS_PER_TASK,
+            pairs_per_task: PAIRS_PER_TASK,
+        }
     }
 
     /// One hash per band; equal hashes of different bands are as unlikely as any collision.
@@ -140,7 +175,9 @@ impl Stage {
 
 impl Barrier for Stage {
     fn signature(&self, doc: &Document, _cx: &mut Context) -> Vec<u8> {
-        self.signature_of(&shingle_set(&doc.text, self.config.ngram_words as usize))
+        let mut signature = self.signature_of(&shingle_set(&doc.text, self.config.ngram_words as usize));
+        confine(&mut signature, self.config.bands as usize * size_of::<u64>(), self.config.within, doc);
+        signature
     }
 
     fn observer(&self, dir: &Path, task: u32, part: u32, memory_bytes: u64) -> Result<Box<dyn Observer>> {
@@ -150,13 +187,20 @@ impl Barrier for Stage {
 
     fn passes(self: Arc<Self>, dir: PathBuf) -> Vec<Box<dyn Pass>> {
         let min_jaccard = self.config.min_jaccard;
-        let grouping = Grouping { dir: dir.clone(), rows_per_task: self.rows_per_task };
+        let grouping =
+            Grouping { gather_above: self.gather_above, ..Grouping::new(&dir, self.rows_per_task) };
         vec![
-            Box::new(CatalogPass::new(&dir, Row::<u64>::BYTES)),
+            Box::new(CatalogPass::new(&dir, self.earlier.folders(), Row::<u64>::BYTES)),
+            Box::new(GatherPass::<Row<u64>>::new(&grouping)),
             Box::new(CandidatePass::new(grouping, min_jaccard)),
             Box::new(VerifyPass::new(&dir, min_jaccard, self.pairs_per_task)),
             Box::new(ClusterPass::new(&dir, self.config.linkage)),
         ]
+    }
+
+    fn keep(self: Arc<Self>, dir: PathBuf, target: PathBuf) -> Vec<Box<dyn Pass>> {
+        let wanted = self.config.keep_signatures;
+        if wanted { keep::passes::<u64>(&dir, &target, SPEC.name, &self.config) } else { Vec::new() }
     }
 
     fn removals(&self, dir: &Path, split: u32) -> Result<Box<dyn Removals>> {
@@ -179,7 +223,12 @@ mod tests {
     }
 
     fn small_tasks(config: &Config) -> Arc<Stage> {
-        Arc::new(Stage { rows_per_task: 300, pairs_per_task: 40, ..Stage::new(config.clone()) })
+        Arc::new(Stage {
+            rows_per_task: 300,
+            pairs_per_task: 40,
+            gather_above: 3,
+            ..Stage::new(config.clone())
+        })
     }
 
     /// A text of words `from..to`, all different.

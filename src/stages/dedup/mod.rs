@@ -4,7 +4,8 @@
 //! The way of a document in search of its copies: `signature` turns it into keys (a hash of its text, a hash per band) and, for
 //! near duplicates, its shingle set; [`observe`] writes them per part; [`catalog`] lists the parts;
 //! [`groups`] brings equal keys together, one task per range of keys; [`verify`] measures the pairs that
-//! came together; [`clusters`] decides who stays; [`removals`] answers for each document.
+//! came together; [`clusters`] decides who stays; [`removals`] answers for each document. [`keep`] writes what a later
+//! run needs of the documents that stay, and [`earlier`] brings it back there.
 //!
 //! [`line_dedup`] and [`sentence_dedup`] cut pieces out instead: [`span_rows`] has what they write down, [`span_passes`] how repeated
 //! pieces are found, [`span_removals`] what of each document goes.
@@ -12,11 +13,14 @@
 mod buckets;
 mod catalog;
 mod clusters;
+mod components;
 mod docs;
+mod earlier;
 pub mod exact_dedup;
 mod fold;
 mod groups;
 mod jaccard;
+mod keep;
 pub mod line_dedup;
 pub mod minhash_dedup;
 mod minwise;
@@ -25,6 +29,8 @@ mod neardup;
 mod observe;
 mod records;
 mod removals;
+mod removed;
+mod scope;
 pub mod sentence_dedup;
 mod shingles;
 mod span_passes;

@@ -22,21 +22,27 @@ pub(super) struct Listed {
     ids: DocStore,
     reason: &'static str,
     limit: Option<f64>,
+    /// First split of this run in the catalogue.
+    own_split: u32,
 }
 
 impl Listed {
     pub(super) fn open(dir: &Path, split: u32, reason: &'static str, limit: Option<f64>) -> Result<Self> {
+        let catalog = Catalog::read(dir)?;
+        let own_split = catalog.own_split();
+        let split = split + own_split;
         let run = RunFile::<Gone>::open(path(dir))?;
         let start = run.partition_point(|gone| gone.removed.split < split)?;
         let end = run.partition_point(|gone| gone.removed.split <= split)?;
         let mut list = run.range(start, end)?;
         let next = list.next().transpose()?;
-        Ok(Self { list, next, ids: DocStore::open(dir, Catalog::read(dir)?)?, reason, limit })
+        Ok(Self { list, next, ids: DocStore::open(catalog)?, reason, limit, own_split })
     }
 }
 
 impl Removals for Listed {
     fn lookup(&mut self, ordinal: Ordinal) -> Result<Option<Removal>> {
+        let ordinal = Ordinal { split: ordinal.split + self.own_split, ..ordinal };
         while let Some(gone) = self.next
             && gone.removed < ordinal
         {

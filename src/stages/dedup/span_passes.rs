@@ -8,7 +8,7 @@
 //! Files: per part one sorted run of (key, document, unit) and the places of the pieces. A task per range of keys lists
 //! the units that go; a task per range of documents puts these lists in order. Memory: the sort buffers alone.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::catalog::{Catalog, CatalogPass, tasks_for};
 use super::docs::{self, DocsWriter};
-use super::groups::Grouping;
+use super::groups::{GatherPass, Grouping};
 use super::observe::rows_path;
 use super::pass_name;
 use super::span_rows::{GoneUnit, Signature, UnitKey, UnitRow};
@@ -84,10 +84,12 @@ impl Finding {
     }
 
     pub(super) fn passes(self, dir: PathBuf) -> Vec<Box<dyn Pass>> {
-        let grouping = Grouping { dir: dir.clone(), rows_per_task: self.units_per_task };
+        let grouping = Grouping::new(&dir, self.units_per_task);
+        let gather = GatherPass::<UnitRow>::new(&grouping);
         let group = GroupPass { name: pass_name(&dir, "group"), grouping, keep: self.keep };
         let order = OrderPass { name: pass_name(&dir, "order"), dir: dir.clone(), finding: self };
-        vec![Box::new(CatalogPass::new(&dir, UnitRow::BYTES)), Box::new(group), Box::new(order)]
+        let catalog = CatalogPass::new(&dir, Vec::new(), UnitRow::BYTES);
+        vec![Box::new(catalog), Box::new(gather), Box::new(group), Box::new(order)]
     }
 }
 
@@ -235,8 +237,14 @@ impl OrderPass {
             let start = Ordinal { split: segment.split, record: segment.first };
             last >= first && next.is_none_or(|next| start < next)
         };
-        let parts = catalog.parts.iter().filter(|part| part.segments.iter().any(here));
-        Ok(parts.map(|part| docs::folder(&self.dir).join(format!("{}.gone", part.name))).collect())
+        let mut names = BTreeSet::new();
+        for stretch in catalog.stretches()?.range(0, u64::MAX)? {
+            let stretch = stretch?;
+            if here(&stretch.segment) {
+                names.insert(docs::part_name(stretch.task, stretch.part));
+            }
+        }
+        Ok(names.iter().map(|name| docs::folder(&self.dir).join(format!("{name}.gone"))).collect())
     }
 }
 
@@ -259,7 +267,7 @@ impl Pass for OrderPass {
 
     fn run(&self, task: u32, env: &TaskEnv) -> Result<TaskReport> {
         let catalog = Catalog::read(&self.dir)?;
-        let starts = catalog.ordinal_ranges(self.tasks()?);
+        let starts = catalog.ordinal_ranges(self.tasks()?)?;
         let first = starts[task as usize];
         let next = starts.get(task as usize + 1).copied();
         let scratch = self.dir.join("scratch").join(format!("order-{task:05}"));

@@ -36,7 +36,7 @@ impl Cuts {
     pub(super) fn open(dir: &Path, split: u32, window: u32) -> Result<Self> {
         let catalog = Catalog::read(dir)?;
         let lists = io::list(removals_folder(dir), ".run")?;
-        let starts = catalog.ordinal_ranges(u32::try_from(lists.len()).unwrap_or(u32::MAX));
+        let starts = catalog.ordinal_ranges(u32::try_from(lists.len()).unwrap_or(u32::MAX))?;
         let here = |number: usize| {
             starts[number].split <= split && starts.get(number + 1).is_none_or(|next| next.split >= split)
         };
@@ -48,8 +48,8 @@ impl Cuts {
             list: None,
             next: None,
             window,
-            docs: DocStore::open(dir, catalog.clone())?,
-            first_docs: DocStore::open(dir, catalog)?,
+            docs: DocStore::open(catalog.clone())?,
+            first_docs: DocStore::open(catalog)?,
             ids: HashMap::new(),
         };
         cuts.next = cuts.read()?;

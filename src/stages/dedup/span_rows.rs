@@ -65,6 +65,10 @@ impl Hashed for UnitRow {
     fn high(&self) -> u64 {
         self.key.high
     }
+
+    fn document_mut(&mut self) -> &mut Ordinal {
+        &mut self.doc
+    }
 }
 
 /// A unit that goes, ordered by its place.

@@ -58,11 +58,22 @@ pub(super) fn run_barrier(
 }
 
 /// Ids and removals of the documents that go, in order.
-#[expect(clippy::needless_pass_by_value, reason = "callers make one for each run")]
 pub(super) fn removals_of(
     barrier: Arc<dyn Barrier>,
     docs: &[Document],
     setup: &Setup,
+) -> Vec<(String, Removal)> {
+    let folder = tempfile::tempdir().unwrap();
+    run_and_keep(barrier, docs, setup, folder.path())
+}
+
+/// The same; what the barrier keeps for later runs goes to `target`.
+#[expect(clippy::needless_pass_by_value, reason = "callers make one for each run")]
+pub(super) fn run_and_keep(
+    barrier: Arc<dyn Barrier>,
+    docs: &[Document],
+    setup: &Setup,
+    target: &std::path::Path,
 ) -> Vec<(String, Removal)> {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("02-barrier");
@@ -86,7 +97,9 @@ pub(super) fn removals_of(
         progress: Arc::new(Silent),
     };
     let mut names = BTreeSet::new();
-    for pass in Arc::clone(&barrier).passes(dir.clone()) {
+    let mut passes = Arc::clone(&barrier).passes(dir.clone());
+    passes.extend(Arc::clone(&barrier).keep(dir.clone(), target.to_path_buf()));
+    for pass in passes {
         assert!(pass.name().starts_with("02-barrier-") && names.insert(pass.name().to_owned()));
         for task in shuffled((0..pass.tasks().unwrap()).collect(), setup.order) {
             let report = pass.run(task, &env).unwrap();

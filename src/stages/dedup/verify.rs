@@ -57,10 +57,12 @@ impl Pass for CandidatePass {
     fn run(&self, task: u32, env: &TaskEnv) -> Result<TaskReport> {
         let share = env.memory_bytes / 6;
         let dir = &self.grouping.dir;
-        let mut sets = SetCache::new(DocStore::open(dir, Catalog::read(dir)?)?, share);
+        let catalog = Catalog::read(dir)?;
+        let own_split = catalog.own_split();
+        let mut sets = SetCache::new(DocStore::open(catalog)?, share);
         let mut sorter = RunSorter::new(self.grouping.scratch(task, "pairs"), share);
         let mut emit = |pair: Pair| sorter.push(pair);
-        let mut bucket = Bucket::new(self.min_jaccard, &mut sets);
+        let mut bucket = Bucket::new(self.min_jaccard, own_split, &mut sets);
         self.grouping.for_each::<u64>(task, env, share, |first, ordinal| {
             if first {
                 bucket.close(&mut emit)?;
@@ -96,7 +98,7 @@ impl VerifyPass {
 
     /// Pairs whose later document lies in the task's range, in order, with repeats.
     fn pairs(&self, task: u32, catalog: &Catalog, env: &TaskEnv, memory_bytes: u64) -> Result<Sorted<Pair>> {
-        let starts = catalog.ordinal_ranges(self.tasks()?);
+        let starts = catalog.ordinal_ranges(self.tasks()?)?;
         let first = starts[task as usize];
         let next = starts.get(task as usize + 1).copied();
         let scratch = self.dir.join("scratch").join(format!("verify-{task:05}"));
@@ -130,7 +132,7 @@ impl Pass for VerifyPass {
     fn run(&self, task: u32, env: &TaskEnv) -> Result<TaskReport> {
         let catalog = Catalog::read(&self.dir)?;
         let pairs = self.pairs(task, &catalog, env, env.memory_bytes / 6)?;
-        let mut sets = SetCache::new(DocStore::open(&self.dir, catalog)?, env.memory_bytes / 4);
+        let mut sets = SetCache::new(DocStore::open(catalog)?, env.memory_bytes / 4);
         let mut measured = 0_u64;
         let mut edges = 0_u64;
         let mut last: Option<(Pair, std::sync::Arc<[u32]>)> = None;
