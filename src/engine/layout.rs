@@ -7,10 +7,11 @@ use crate::io::{self, folders};
 use crate::stage::TaskReport;
 
 /// Folders of a run directory.
-const FOLDERS: [&str; 5] = ["corpus", "rejects", "duplicates", "tokens", "work"];
+const FOLDERS: [&str; 6] = ["corpus", "rejects", "duplicates", "models", "tokens", "work"];
 /// Outputs that a run directory without plan must not have: nobody knows which run they are of.
-const OUTPUTS: [&str; 8] = [
+const OUTPUTS: [&str; 9] = [
     "corpus",
+    "models",
     "rejects",
     "duplicates",
     "tokens",
@@ -40,6 +41,11 @@ impl RunDir {
     /// A file or folder at the top: `plan.json`, `corpus`, `rejects`, ...
     pub fn path(&self, name: &str) -> PathBuf {
         self.root.join(name)
+    }
+
+    /// What a stage of this name made before it ran, such as a trained model; it stays with the run.
+    pub fn models(&self, stage: &str) -> PathBuf {
+        self.root.join("models").join(stage)
     }
 
     /// Scratch of a pass.
