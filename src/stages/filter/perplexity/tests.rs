@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::stage::{Progress, TaskEnv};
-use crate::stages::filter::testing::{any_text_with, judge, run_cases, stage};
+use crate::stages::filter::case_files;
+use crate::stages::filter::testing::{any_text_with, judge, stage};
 
 const MODEL: &str = "fixtures/models/ngram/fable.arpa";
 
@@ -28,7 +29,7 @@ fn errors(options: Value) -> Vec<String> {
 
 #[test]
 fn cases() {
-    run_cases(&SPEC);
+    case_files::check(&SPEC);
 }
 
 #[test]
@@ -59,7 +60,7 @@ fn a_page_goes_to_the_model_of_its_language() {
     let judge = |language: Option<&str>, unknown: &str| {
         let stage =
             stage(&SPEC, json!({"models": {"eng": MODEL}, "max_perplexity": 0.5, "unknown": unknown}));
-        let mut doc = crate::stages::filter::case_files::document("some text");
+        let mut doc = case_files::document("some text");
         doc.language = language.map(str::to_owned);
         let mut cx = Context { stage: "perplexity".to_owned(), ..Context::default() };
         let outcome = stage.process(&mut doc, &mut cx);
