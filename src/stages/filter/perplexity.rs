@@ -323,7 +323,9 @@ impl Stage {
             }
         }
         if !pieces::settle(blocks) {
-            blocks.iter_mut().for_each(|block| block.fate = Fate::Kept);
+            for block in blocks.iter_mut() {
+                block.fate = Fate::Kept;
+            }
         }
         let all: u64 = blocks.iter().map(|block| block.chars).sum();
         let kept: u64 = blocks.iter().filter(|block| block.fate == Fate::Kept).map(|block| block.chars).sum();
@@ -390,7 +392,9 @@ impl DocStage for Stage {
             blocks = pieces::blocks(&doc.text, self.config.level, least);
             let sums = self.measure(model, &doc.text, &blocks);
             let mut total = SentenceScore::default();
-            sums.iter().for_each(|sum| total.merge(sum));
+            for sum in &sums {
+                total.merge(sum);
+            }
             if total.tokens > 0 {
                 value = Some(perplexity(&total));
                 cx.score(doc, "perplexity", perplexity(&total));
