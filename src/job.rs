@@ -19,6 +19,8 @@ use crate::stage::{Barrier, Built, DocStage, Kind, Pass, Reader, StageSpec, Task
 
 /// Bad records below which a run is never stopped for their share.
 const MIN_BAD_RECORDS: u64 = 100;
+/// The pass that reads the input.
+const FIRST_SEGMENT: &str = "00-read";
 
 /// A run, ready to go.
 pub struct Job {
@@ -108,7 +110,7 @@ impl Job {
         for (number, pass) in self.passes.iter().enumerate() {
             let reports =
                 run_pass(pass.as_ref(), (number + 1, self.passes.len()), &self.run, options, listener)?;
-            if number == 0 {
+            if pass.name() == FIRST_SEGMENT {
                 self.check_bad_records(&reports)?;
             }
         }
@@ -339,6 +341,12 @@ impl<'p> Assembly<'p> {
     }
 
     fn passes(mut self, stages: Vec<(&'static StageSpec, Built)>) -> Vec<Box<dyn Pass>> {
+        // What stages make for themselves (models) comes before any document.
+        for (plan, (_, built)) in self.plan.stages.iter().zip(&stages) {
+            if let Built::Doc(stage) = built {
+                self.passes.extend(stage.passes(&plan.id, &self.run.models(&plan.id)));
+            }
+        }
         for (plan, (spec, built)) in self.plan.stages.iter().zip(stages) {
             match built {
                 Built::Doc(stage) => self.slots.push(slot(plan, spec, stage)),

@@ -214,6 +214,21 @@ pub trait DocStage: Send + Sync {
     fn deciding_options(&self) -> &'static [&'static str] {
         &[]
     }
+
+    /// Passes that must be done before the first document comes, such as the training of a model. What they make is
+    /// written into `dir`, which is the stage's own and stays with the run. `name` is the stage's in this pipeline; names
+    /// of passes begin with it.
+    fn passes(&self, _name: &str, _dir: &Path) -> Vec<Box<dyn Pass>> {
+        Vec::new()
+    }
+
+    /// Takes up what its passes wrote. Called before documents come, perhaps several times and from several threads.
+    ///
+    /// # Errors
+    /// Where the files are not there or not what the passes wrote.
+    fn ready(&self, _dir: &Path) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// Working memory of one thread, handed from stage to stage with the document.

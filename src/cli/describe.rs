@@ -64,6 +64,7 @@ pub(super) fn validate(args: &ValidateArgs) -> Result<u8> {
         plan.stages.len()
     );
     if args.test {
+        trial::prepare(&loaded)?;
         let failures = trial::run(&loaded);
         let cases = loaded.config.tests.len();
         if !failures.is_empty() {

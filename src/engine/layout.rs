@@ -7,10 +7,12 @@ use crate::io::{self, folders};
 use crate::stage::TaskReport;
 
 /// Folders of a run directory.
-const FOLDERS: [&str; 7] = ["corpus", "rejects", "duplicates", "cuts", "signatures", "tokens", "work"];
+const FOLDERS: [&str; 8] =
+    ["corpus", "rejects", "duplicates", "cuts", "signatures", "models", "tokens", "work"];
 /// Outputs that a run directory without plan must not have: nobody knows which run they are of.
-const OUTPUTS: [&str; 10] = [
+const OUTPUTS: [&str; 11] = [
     "corpus",
+    "models",
     "rejects",
     "duplicates",
     "cuts",
@@ -42,6 +44,11 @@ impl RunDir {
     /// A file or folder at the top: `plan.json`, `corpus`, `rejects`, ...
     pub fn path(&self, name: &str) -> PathBuf {
         self.root.join(name)
+    }
+
+    /// What a stage of this name made before it ran, such as a trained model; it stays with the run.
+    pub fn models(&self, stage: &str) -> PathBuf {
+        self.root.join("models").join(stage)
     }
 
     /// Scratch of a pass.

@@ -149,6 +149,9 @@ impl Pass for Segment {
             }
             position = record.position;
         }
+        for slot in &self.slots {
+            slot.stage.ready(&self.run.models(&slot.id))?;
+        }
         let mut source = self.open(task, part, position)?;
         let mut window = Some(source.window()?);
         while window.is_some() {

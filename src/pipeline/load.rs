@@ -13,7 +13,7 @@ use super::node::{self, Node, Value};
 use super::overrides;
 use super::per_language::{self, LanguageOptions, PerLanguage};
 use super::plan::{self, InputPlan, Plan, SideFile, Split, StagePlan};
-use super::registry::{Section, find, has_mode, sets_language};
+use super::registry::{Section, bucket_field, find, has_mode, sets_language};
 use crate::document::PAGE_FIELDS;
 use crate::error::{Error, Result};
 use crate::stage::{BuildContext, Built, FieldType, Kind, OptionError, Reader, StageSpec};
@@ -535,6 +535,9 @@ impl Loader {
             corpus.scores.extend(score_names(&entry.id, entry.spec));
             if entry.filter.is_some_and(|filter| filter.mode == Mode::Annotate) {
                 corpus.verdicts.push(entry.id.clone());
+            }
+            if let Some(field) = bucket_field(entry.spec, &entry.json) {
+                corpus.fields.push((field.to_owned(), FieldType::String));
             }
             if entry.spec.kind == Kind::Extract {
                 corpus.fields.extend(PAGE_FIELDS.iter().map(|name| ((*name).to_owned(), FieldType::String)));

@@ -6,6 +6,7 @@
 //! language. What a table says of a language replaces the general option of the same name as a whole.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -16,7 +17,8 @@ use super::diagnostic::{Diagnostic, Place, Source, closest};
 use super::node::{self, Node, Value};
 use super::registry::{self, Section, find};
 use crate::document::{Document, Outcome};
-use crate::stage::{BuildContext, Built, Context, DocStage, OptionError, StageSpec};
+use crate::error::Result as FileResult;
+use crate::stage::{BuildContext, Built, Context, DocStage, OptionError, Pass, StageSpec};
 use crate::text::langcodes;
 
 /// The table behind `per_language: builtin`.
@@ -220,6 +222,19 @@ impl DocStage for Chooser {
 
     fn deciding_options(&self) -> &'static [&'static str] {
         self.general.deciding_options()
+    }
+
+    fn passes(&self, name: &str, dir: &Path) -> Vec<Box<dyn Pass>> {
+        let mut passes = self.general.passes(name, dir);
+        for (language, stage) in &self.by_language {
+            passes.extend(stage.passes(&format!("{name}-{language}"), &dir.join(language)));
+        }
+        passes
+    }
+
+    fn ready(&self, dir: &Path) -> FileResult<()> {
+        self.general.ready(dir)?;
+        self.by_language.iter().try_for_each(|(language, stage)| stage.ready(&dir.join(language)))
     }
 }
 

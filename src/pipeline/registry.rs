@@ -62,3 +62,9 @@ pub fn has_mode(kind: Kind) -> bool {
 pub fn sets_language(spec: &StageSpec) -> bool {
     spec.name == "language" && spec.kind == Kind::Filter
 }
+
+/// The field that this stage adds to every document with these options, if any.
+pub fn bucket_field(spec: &StageSpec, options: &serde_json::Value) -> Option<&'static str> {
+    let sorts = spec.name == filter::perplexity::SPEC.name && !options["cutoffs"].is_null();
+    sorts.then_some(filter::perplexity::BUCKET_FIELD)
+}

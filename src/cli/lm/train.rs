@@ -12,18 +12,16 @@ use crate::cli::show::{print, put};
 use crate::document::{Document, Outcome};
 use crate::error::{Error, Result};
 use crate::io;
-use crate::io::codec::{Begin, Damage, Fill, Input};
 use crate::io::spool::Scratch;
 use crate::models::ngram::arpa_writer::ArpaWriter;
 use crate::models::ngram::probing_writer::ProbingWriter;
 use crate::models::ngram::train::discounts::DEFAULT_FALLBACK;
 use crate::models::ngram::train::emit::Sink;
+use crate::models::ngram::train::text::for_each_line;
 use crate::models::ngram::train::{self, Reserved, Summary, TrainConfig, Trainer, Vocabulary};
 use crate::pipeline::{self, Loaded, config};
 use crate::stage::{Built, Context, Item};
 
-/// Longest line of a text file.
-const MAX_LINE_BYTES: usize = 64 << 20;
 /// Documents, and bytes of them, that go through a pipeline's stages together.
 const WINDOW: (usize, usize) = (256, 4 << 20);
 
@@ -139,10 +137,11 @@ fn train(args: &Args, config: TrainConfig, format: LogFormat) -> Result<u8> {
     let mut trainer = Trainer::new(config)?;
     let mut bad = 0;
     for path in &args.text {
-        add_file(&mut trainer, path)?;
+        for_each_line(path, |line| trainer.add_sentence(train::split(line)))?;
     }
     if let Some(path) = &args.input {
         let loaded = pipeline::load(&path.to_string_lossy(), &args.set)?;
+        crate::pipeline::trial::prepare(&loaded)?;
         bad = add_pipeline(&mut trainer, &loaded)?;
     }
     let mut sinks: Vec<&mut dyn Sink> = Vec::new();
@@ -151,41 +150,6 @@ fn train(args: &Args, config: TrainConfig, format: LogFormat) -> Result<u8> {
     let summary = trainer.finish(&mut sinks)?;
     show(&summary, bad, format)?;
     Ok(if bad > 0 { 3 } else { 0 })
-}
-
-fn add_file(trainer: &mut Trainer, path: &PathBuf) -> Result<()> {
-    let damaged = |damage: Damage| Error::damaged(path, damage.detail);
-    let mut input = Input::open(path)?;
-    let mut searched = 0;
-    loop {
-        if !input.inside() {
-            match input.begin()? {
-                Begin::Member => {}
-                Begin::Damaged(damage) => return Err(damaged(damage)),
-                Begin::End => break,
-            }
-        }
-        if let Fill::Damaged(damage) = input.fill()? {
-            return Err(damaged(damage));
-        }
-        let bytes = input.bytes();
-        let mut start = 0;
-        for end in memchr::memchr_iter(b'\n', &bytes[searched..]).map(|at| at + searched) {
-            trainer.add_sentence(train::split(&bytes[start..end]))?;
-            start = end + 1;
-        }
-        searched = bytes.len() - start;
-        if searched > MAX_LINE_BYTES {
-            return Err(Error::User(format!(
-                "`{}` has a line of more than {} MiB; a line is to be one sentence",
-                path.display(),
-                MAX_LINE_BYTES >> 20
-            )));
-        }
-        input.consume(start);
-    }
-    // The last line need not end.
-    if input.bytes().is_empty() { Ok(()) } else { trainer.add_sentence(train::split(input.bytes())) }
 }
 
 /// Adds the documents of a pipeline; returns the number of bad records.

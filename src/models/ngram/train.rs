@@ -18,6 +18,7 @@ pub mod discounts;
 pub mod emit;
 mod estimate;
 mod key;
+pub mod text;
 pub mod words;
 
 use std::path::PathBuf;

@@ -20,7 +20,7 @@
 
 mod detector;
 mod mixture;
-mod pieces;
+pub(super) mod pieces;
 mod rules;
 mod windows;
 

@@ -16,6 +16,7 @@ pub mod gopher_repetition;
 pub mod keywords;
 pub mod language;
 mod lists;
+pub mod perplexity;
 pub mod refinedweb_lines;
 mod rules;
 mod stop_words;
@@ -41,4 +42,5 @@ pub static STAGES: &[&StageSpec] = &[
     &text_ratios::SPEC,
     &keywords::SPEC,
     &classifier::SPEC,
+    &perplexity::SPEC,
 ];

@@ -21,7 +21,7 @@ pub enum Level {
 
 /// Pieces that are judged as one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Block {
+pub(in crate::stages::filter) struct Block {
     /// Byte offsets in the text, from the first to the last character that is no white space.
     pub start: usize,
     /// The end of it.
@@ -33,7 +33,7 @@ pub(super) struct Block {
 
 /// What becomes of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(in crate::stages::filter) enum Fate {
     Kept,
     Cut,
     /// The same as of the block before it, at the start as of the block after it.
@@ -41,7 +41,7 @@ pub(super) enum Fate {
 }
 
 /// Blocks of at least `min_chars` characters (and at least one), the last one perhaps shorter. All follow.
-pub(super) fn blocks(text: &str, level: Level, min_chars: u64) -> Vec<Block> {
+pub(in crate::stages::filter) fn blocks(text: &str, level: Level, min_chars: u64) -> Vec<Block> {
     let mut blocks = Vec::new();
     let mut open: Option<Block> = None;
     let mut start = 0;
@@ -67,7 +67,7 @@ pub(super) fn blocks(text: &str, level: Level, min_chars: u64) -> Vec<Block> {
 }
 
 /// Settles the blocks that follow others; false where there is none to follow.
-pub(super) fn settle(blocks: &mut [Block]) -> bool {
+pub(in crate::stages::filter) fn settle(blocks: &mut [Block]) -> bool {
     let Some(first) = blocks.iter().find(|block| block.fate != Fate::Follows) else { return false };
     let mut fate = first.fate;
     for block in blocks {
@@ -80,7 +80,7 @@ pub(super) fn settle(blocks: &mut [Block]) -> bool {
 }
 
 /// The kept blocks. Between two of them stands the white space, of all that stood between them, with the most newlines.
-pub(super) fn join(text: &str, blocks: &[Block]) -> String {
+pub(in crate::stages::filter) fn join(text: &str, blocks: &[Block]) -> String {
     let mut joined = String::with_capacity(text.len());
     let mut gap = "";
     let mut end = 0;
