@@ -1,5 +1,6 @@
 //! `tamis lm`: n-gram language models.
 
+mod fixed;
 mod score;
 mod train;
 

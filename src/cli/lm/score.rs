@@ -1,16 +1,18 @@
 //! `tamis lm score --model M < lines`: what a model gives to every line.
 //!
 //! Per line, tab-separated: log10 probability (6 decimals), tokens, unknown words, perplexity (4 decimals).
-//! Words are what ASCII white space separates (space, tab, carriage return, form feed, vertical tab), bytes as
-//! they are; `<s>` stands before the first one, and `</s>` is scored behind the last one. So tokens are the words and
+//! Words are what white space of ASCII or NUL separates, bytes as they are, unless `--tokens`, `--normalize` or the note
+//! beside the model say otherwise; `<s>` stands before the first one, and `</s>` is scored behind the last one. So tokens are the words and
 //! one, and perplexity is 10 to the power of minus the log10 probability over the tokens, as in KenLM. An empty line
 //! is the one token `</s>`. All lines together go to standard error.
 
-use std::io::{BufRead, Write};
+use std::io::{Read, Write};
 use std::path::PathBuf;
 
+use super::fixed;
 use crate::error::{Error, Result};
-use crate::models::ngram::{Model, Scorer, SentenceScore};
+use crate::models::ngram::tokens::{LmTokens, Normalize, Note, Tokens};
+use crate::models::ngram::{Model, Scorer, SentenceScore, train};
 
 /// Options of `tamis lm score`.
 #[derive(Debug, clap::Args)]
@@ -18,6 +20,13 @@ pub(super) struct Args {
     /// The model: ARPA text (also gzip or zstd) or a KenLM binary (probing or trie).
     #[arg(long)]
     model: PathBuf,
+    /// What a token is: `space` (between white space), `words`, `characters`, `sentencepiece:FILE.model` or
+    /// `tokenizer:FILE.json`. Default: what `MODEL.tokens.json` says, else `space`.
+    #[arg(long, value_name = "KIND")]
+    tokens: Option<Tokens>,
+    /// What is done to each line before: `none` or `ccnet`. Default: what `MODEL.tokens.json` says, else `none`.
+    #[arg(long, value_name = "HOW")]
+    normalize: Option<Normalize>,
     /// Score the words alone, without `<s>` and `</s>`.
     #[arg(long)]
     no_sentence: bool,
@@ -27,55 +36,95 @@ pub(super) struct Args {
 const BLOCK_BYTES: usize = 1 << 20;
 
 pub(super) fn run(args: &Args) -> Result<u8> {
+    let tokens = tokens(args)?;
     let model = Model::open(&args.model)?;
-    let total = score(&model, !args.no_sentence, std::io::stdin().lock(), std::io::stdout().lock())?;
+    let how = How { model: &model, tokens: &tokens, sentence: !args.no_sentence };
+    let total = score(how, std::io::stdin().lock(), std::io::stdout().lock())?;
     print_total(&total);
     Ok(0)
 }
 
-/// Scores of all lines to `output`; returns their sum.
-fn score(
-    model: &Model,
+/// Tokens by the options, which must not contradict what stands beside the model.
+fn tokens(args: &Args) -> Result<LmTokens> {
+    let note = Note::of(&args.model)?;
+    let (kind, normalize) = note.map_or_else(Default::default, |note| (note.tokens, note.normalize));
+    let tokens = LmTokens::open(args.tokens.as_ref().unwrap_or(&kind), args.normalize.unwrap_or(normalize))?;
+    tokens.note().check(&args.model)?;
+    Ok(tokens)
+}
+
+/// With what lines are scored.
+#[derive(Clone, Copy)]
+struct How<'m> {
+    model: &'m Model,
+    tokens: &'m LmTokens,
+    /// Between `<s>` and `</s>`.
     sentence: bool,
-    mut input: impl BufRead,
-    mut output: impl Write,
-) -> Result<SentenceScore> {
-    let mut scorer = Scorer::new(model);
+}
+
+/// Scores of all lines to `output`; returns their sum.
+fn score(how: How<'_>, mut input: impl Read, mut output: impl Write) -> Result<SentenceScore> {
+    let mut scorer = Scorer::new(how.model);
     let mut total = SentenceScore::default();
-    let mut line = Vec::new();
     let mut table = Vec::new();
-    let mut waiting = 0;
+    let mut apart = String::new();
+    let mut add = |line: &[u8], scorer: &mut Scorer<'_>| {
+        if how.tokens.is_plain() {
+            scorer.sentence(train::split(line), how.sentence, how.sentence);
+        } else {
+            how.tokens.line(&String::from_utf8_lossy(line), &mut apart);
+            scorer.sentence(train::split(apart.as_bytes()), how.sentence, how.sentence);
+        }
+    };
+    let mut block = vec![0; BLOCK_BYTES];
+    let mut filled = 0;
     loop {
-        line.clear();
-        let read = input.read_until(b'\n', &mut line).map_err(Error::io("read", "standard input"))?;
-        if read > 0 {
-            scorer.sentence(words(&line), sentence, sentence);
-            waiting += read;
+        // A line that is longer than the block makes the block longer.
+        if filled == block.len() {
+            block.resize(filled * 2, 0);
         }
-        if waiting < BLOCK_BYTES && read > 0 {
-            continue;
+        let before = filled;
+        while filled < block.len() {
+            match input.read(&mut block[filled..]) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Error::io("read", "standard input")(error)),
+            }
         }
-        waiting = 0;
+        let ended = filled < block.len();
+        let mut start = 0;
+        for end in memchr::memchr_iter(b'\n', &block[before..filled]).map(|at| at + before) {
+            add(&block[start..end], &mut scorer);
+            start = end + 1;
+        }
+        if ended && start < filled {
+            add(&block[start..filled], &mut scorer);
+            start = filled;
+        }
+        block.copy_within(start..filled, 0);
+        filled -= start;
         table.clear();
         for score in scorer.finish() {
             total.merge(&score);
-            let SentenceScore { log10_prob, tokens, oovs } = score;
-            // A Vec takes everything.
-            drop(writeln!(table, "{log10_prob:.6}\t{tokens}\t{oovs}\t{:.4}", score.perplexity()));
+            fixed::put(&mut table, score.log10_prob, 6);
+            table.push(b'\t');
+            fixed::put_whole(&mut table, score.tokens);
+            table.push(b'\t');
+            fixed::put_whole(&mut table, score.oovs);
+            table.push(b'\t');
+            fixed::put(&mut table, score.perplexity(), 4);
+            table.push(b'\n');
         }
         match output.write_all(&table).and_then(|()| output.flush()) {
             // Whoever read the output has seen enough.
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(total),
             written => written.map_err(Error::io("write", "standard output"))?,
         }
-        if read == 0 {
+        if ended {
             return Ok(total);
         }
     }
-}
-
-fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    line.split(|byte| matches!(byte, b' ' | b'\t'..=b'\r')).filter(|word| !word.is_empty())
 }
 
 #[expect(clippy::print_stderr, reason = "the command line prints")]
@@ -93,8 +142,10 @@ mod tests {
 
     fn table(lines: &str, sentence: bool) -> (Vec<String>, SentenceScore) {
         let model = Model::open("fixtures/models/ngram/odd.arpa").unwrap();
+        let tokens = LmTokens::open(&Tokens::Space, Normalize::None).unwrap();
+        let how = How { model: &model, tokens: &tokens, sentence };
         let mut output = Vec::new();
-        let total = score(&model, sentence, lines.as_bytes(), &mut output).unwrap();
+        let total = score(how, lines.as_bytes(), &mut output).unwrap();
         (String::from_utf8(output).unwrap().lines().map(str::to_owned).collect(), total)
     }
 
@@ -124,5 +175,21 @@ mod tests {
         assert!(rows.len() * line.len() > 2 * BLOCK_BYTES);
         assert!(rows.iter().all(|row| *row == rows[0]));
         assert_eq!(total.tokens, rows.len() as u64 * 241);
+        // One line of several blocks, at every place of a border.
+        for more in 0..3 {
+            let long = format!("{}a\n\nb", "a ".repeat(BLOCK_BYTES * 3 / 2 - 1 + more));
+            let (rows, total) = table(&long, true);
+            assert_eq!((rows.len(), total.tokens), (3, (BLOCK_BYTES * 3 / 2 + more) as u64 + 4));
+        }
+    }
+
+    #[test]
+    fn other_tokens_than_those_between_white_space() {
+        let model = Model::open("fixtures/models/ngram/odd.arpa").unwrap();
+        let tokens = LmTokens::open(&Tokens::Characters, Normalize::Ccnet).unwrap();
+        let how = How { model: &model, tokens: &tokens, sentence: true };
+        let mut output = Vec::new();
+        score(how, "A\u{300}b C\n".as_bytes(), &mut output).unwrap();
+        assert_eq!(String::from_utf8(output).unwrap().trim_end(), table("a b c", true).0[0]);
     }
 }

@@ -1,9 +1,10 @@
 //! `tamis lm train`: text files or a pipeline's documents to an n-gram model.
 //!
 //! A line of a text file is a sentence, an empty one too (as for KenLM's lmplz). Of a document each line that has
-//! tokens is a sentence. Tokens are what stands between white space of ASCII and NUL.
+//! tokens is a sentence. Tokens are what stands between white space of ASCII and NUL, or what `--tokens` says; a file
+//! `MODEL.tokens.json` beside each model tells which (KenLM does not look at it).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
@@ -15,6 +16,7 @@ use crate::io;
 use crate::io::spool::Scratch;
 use crate::models::ngram::arpa_writer::ArpaWriter;
 use crate::models::ngram::probing_writer::ProbingWriter;
+use crate::models::ngram::tokens::{LmTokens, Normalize, Tokens};
 use crate::models::ngram::train::discounts::DEFAULT_FALLBACK;
 use crate::models::ngram::train::emit::Sink;
 use crate::models::ngram::train::text::for_each_line;
@@ -24,6 +26,8 @@ use crate::stage::{Built, Context, Item};
 
 /// Documents, and bytes of them, that go through a pipeline's stages together.
 const WINDOW: (usize, usize) = (256, 4 << 20);
+/// Lines of a file that are taken apart together.
+const MAX_LINES: usize = 1 << 16;
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
@@ -56,6 +60,13 @@ pub(in crate::cli) struct Args {
     /// [default without numbers: 0.5 1 1.5]
     #[arg(long, num_args = 0..=3, value_name = "D")]
     discount_fallback: Option<Vec<f64>>,
+    /// What a token is: `space` (between white space), `words`, `characters`, `sentencepiece:FILE.model` or
+    /// `tokenizer:FILE.json`.
+    #[arg(long, default_value = "space", value_name = "KIND")]
+    tokens: Tokens,
+    /// What is done to each line before: `none`, or `ccnet` (small letters, no accents, digits are 0, plain punctuation).
+    #[arg(long, default_value = "none", value_name = "HOW")]
+    normalize: Normalize,
     /// Leave out tokens that are called `<s>`, `</s>` or `<unk>`, instead of stopping at them.
     #[arg(long)]
     skip_symbols: bool,
@@ -129,6 +140,7 @@ pub(in crate::cli) fn run(args: &Args, format: LogFormat) -> Result<u8> {
 }
 
 fn train(args: &Args, config: TrainConfig, format: LogFormat) -> Result<u8> {
+    let tokens = LmTokens::open(&args.tokens, args.normalize)?;
     // Before any text is read, so that an output that cannot be written is known at once.
     let mut arpa = args.arpa.as_ref().map(ArpaWriter::create).transpose()?;
     let scratch = Scratch::new(&config.temp_dir)?;
@@ -137,23 +149,52 @@ fn train(args: &Args, config: TrainConfig, format: LogFormat) -> Result<u8> {
     let mut trainer = Trainer::new(config)?;
     let mut bad = 0;
     for path in &args.text {
-        for_each_line(path, |line| trainer.add_sentence(train::split(line)))?;
+        add_file(&mut trainer, path, &tokens)?;
     }
     if let Some(path) = &args.input {
         let loaded = pipeline::load(&path.to_string_lossy(), &args.set)?;
         crate::pipeline::trial::prepare(&loaded)?;
-        bad = add_pipeline(&mut trainer, &loaded)?;
+        bad = add_pipeline(&mut trainer, &loaded, &tokens)?;
     }
     let mut sinks: Vec<&mut dyn Sink> = Vec::new();
     sinks.extend(arpa.as_mut().map(|sink| sink as &mut dyn Sink));
     sinks.extend(binary.as_mut().map(|sink| sink as &mut dyn Sink));
     let summary = trainer.finish(&mut sinks)?;
+    for model in args.arpa.iter().chain(&args.binary) {
+        tokens.note().write(model)?;
+    }
     show(&summary, bad, format)?;
     Ok(if bad > 0 { 3 } else { 0 })
 }
 
+/// Adds the lines of a file. Where they have to be taken apart, all threads do it.
+fn add_file(trainer: &mut Trainer, path: &Path, tokens: &LmTokens) -> Result<()> {
+    if tokens.is_plain() {
+        return for_each_line(path, |line| trainer.add_sentence(train::split(line)));
+    }
+    let mut lines = Vec::new();
+    let mut bytes = 0;
+    let add = |trainer: &mut Trainer, lines: &mut Vec<String>| {
+        lines.par_iter_mut().with_min_len(16).for_each_init(String::new, |out, line| {
+            tokens.line(line, out);
+            std::mem::swap(line, out);
+        });
+        lines.drain(..).try_for_each(|line| trainer.add_sentence(train::split(line.as_bytes())))
+    };
+    for_each_line(path, |line| {
+        bytes += line.len();
+        lines.push(String::from_utf8_lossy(line).into_owned());
+        if bytes < WINDOW.1 && lines.len() < MAX_LINES {
+            return Ok(());
+        }
+        bytes = 0;
+        add(trainer, &mut lines)
+    })?;
+    add(trainer, &mut lines)
+}
+
 /// Adds the documents of a pipeline; returns the number of bad records.
-fn add_pipeline(trainer: &mut Trainer, loaded: &Loaded) -> Result<u64> {
+fn add_pipeline(trainer: &mut Trainer, loaded: &Loaded, tokens: &LmTokens) -> Result<u64> {
     for (plan, (_, built)) in loaded.plan.stages.iter().zip(&loaded.stages) {
         if !matches!(built, Built::Doc(_)) {
             return Err(Error::User(format!(
@@ -182,7 +223,7 @@ fn add_pipeline(trainer: &mut Trainer, loaded: &Loaded) -> Result<u64> {
             let texts: Vec<Option<String>> = docs
                 .into_par_iter()
                 .with_max_len(1)
-                .map_init(Context::default, |context, doc| text(loaded, doc, context))
+                .map_init(Context::default, |context, doc| text(loaded, doc, context, tokens))
                 .collect();
             for text in texts.into_iter().flatten() {
                 for line in text.as_bytes().split(|&byte| byte == b'\n') {
@@ -200,8 +241,8 @@ fn add_pipeline(trainer: &mut Trainer, loaded: &Loaded) -> Result<u64> {
     Ok(bad)
 }
 
-/// The text that a document has after all stages, if it is kept.
-fn text(loaded: &Loaded, mut doc: Document, context: &mut Context) -> Option<String> {
+/// The text that a document has after all stages, in tokens, if it is kept.
+fn text(loaded: &Loaded, mut doc: Document, context: &mut Context, tokens: &LmTokens) -> Option<String> {
     context.features.reset();
     for (plan, (_, built)) in loaded.plan.stages.iter().zip(&loaded.stages) {
         let Built::Doc(stage) = built else { continue };
@@ -213,7 +254,16 @@ fn text(loaded: &Loaded, mut doc: Document, context: &mut Context) -> Option<Str
             Outcome::Drop(_) => return None,
         }
     }
-    Some(doc.text)
+    if tokens.is_plain() {
+        return Some(doc.text);
+    }
+    let (mut all, mut line) = (String::with_capacity(doc.text.len() * 3 / 2), String::new());
+    for text in doc.text.split('\n') {
+        tokens.line(text, &mut line);
+        all.push_str(&line);
+        all.push('\n');
+    }
+    Some(all)
 }
 
 fn show(summary: &Summary, bad: u64, format: LogFormat) -> Result<()> {

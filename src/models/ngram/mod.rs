@@ -28,6 +28,7 @@ pub mod probing_writer;
 mod score;
 mod search;
 mod table;
+pub mod tokens;
 pub mod train;
 mod trie;
 mod vocabulary;

@@ -14,10 +14,10 @@
 
 mod cutoffs;
 mod models;
-mod tokens;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -25,7 +25,8 @@ use serde::Deserialize;
 use super::language::pieces::{self, Block, Fate, Level};
 use crate::document::{Document, Outcome, Reason};
 use crate::error::Result as FileResult;
-use crate::models::ngram::{Model, Scorer, SentenceScore};
+use crate::models::ngram::tokens::{LmTokens, Normalize, Tokens};
+use crate::models::ngram::{Model, Scorer, SentenceScore, train};
 use crate::stage::{
     BuildContext, Built, Context, DocStage, Kind, Limit, OptionError, Pass, ScoreSpec, Side, StageSpec,
     parse_options, schema_of,
@@ -35,7 +36,6 @@ use cutoffs::Table;
 pub use cutoffs::{Bucket, Cutoffs};
 use models::Held;
 pub use models::TrainFrom;
-pub use tokens::{Normalize, Tokens};
 
 /// The field of a document that holds its bucket.
 pub const BUCKET_FIELD: &str = "perplexity_bucket";
@@ -110,8 +110,10 @@ pub struct Config {
     /// What becomes of pages whose language has no model or, where `keep` is given, no cut-off: `keep` or `drop`.
     /// Default: `keep`.
     pub unknown: Unknown,
-    /// What the model's words are: `space` (between white space), `words` (words and punctuation apart) or
-    /// `characters`. Must be what the model was made with. Default: `space`.
+    /// What the model's words are: `space` (between white space), `words` (words and punctuation apart), `characters`,
+    /// `{ sentencepiece: FILE.model }` (CCNet's models) or `{ tokenizer: tokenizer.json }`; `{language}` in a path is the
+    /// model's language in `models` or `train_models_from`. Must be what the model was
+    /// made with; of models by `tamis lm train` it is checked. Default: `space`.
     pub tokens: Tokens,
     /// What is done to each line before: `none`, or `ccnet` (small letters, no accents, digits are 0, plain punctuation).
     /// Default: `none`.
@@ -227,7 +229,7 @@ fn mistakes(config: &Config) -> Vec<OptionError> {
 
 /// Models by language; the empty name is for all.
 fn models(config: &Config, cx: &mut BuildContext) -> Result<BTreeMap<String, Held>, Vec<OptionError>> {
-    let how = (config.tokens, config.normalize);
+    let mut apart = Apart::new(config);
     let (mut models, mut errors) = (BTreeMap::new(), Vec::new());
     let mut add = |key: String,
                    name: Option<&str>,
@@ -247,21 +249,65 @@ fn models(config: &Config, cx: &mut BuildContext) -> Result<BTreeMap<String, Hel
         }
     };
     if let Some(path) = &config.model {
-        add("model".to_owned(), None, &mut |_| Held::file("model", path, cx));
+        add("model".to_owned(), None, &mut |_| Held::file("model", path, apart.tokens(None, cx)?, cx));
     }
     if let Some(from) = &config.train_from {
-        add("train_from".to_owned(), None, &mut |_| Held::trained("train_from", "model", from, how, cx));
+        add("train_from".to_owned(), None, &mut |_| {
+            Held::trained("train_from", "model", from, apart.tokens(None, cx)?, cx)
+        });
     }
     for (name, path) in &config.models {
         let key = format!("models.{name}");
-        add(key.clone(), Some(name), &mut |_| Held::file(&key, path, cx));
+        add(key.clone(), Some(name), &mut |_| Held::file(&key, path, apart.tokens(Some(name), cx)?, cx));
     }
     for (name, from) in &config.train_models_from {
         let key = format!("train_models_from.{name}");
-        add(key.clone(), Some(name), &mut |language| Held::trained(&key, language, from, how, cx));
+        add(key.clone(), Some(name), &mut |language| {
+            Held::trained(&key, language, from, apart.tokens(Some(name), cx)?, cx)
+        });
     }
     if errors.is_empty() { Ok(models) } else { Err(errors) }
 }
+
+/// What takes lines apart, per model; a file that several models share is read once.
+struct Apart<'c> {
+    config: &'c Config,
+    known: BTreeMap<String, Arc<LmTokens>>,
+}
+
+impl<'c> Apart<'c> {
+    fn new(config: &'c Config) -> Self {
+        Self { config, known: BTreeMap::new() }
+    }
+
+    fn tokens(
+        &mut self,
+        language: Option<&str>,
+        cx: &mut BuildContext,
+    ) -> Result<Arc<LmTokens>, OptionError> {
+        let mut tokens = self.config.tokens.clone();
+        if let Tokens::SentencePiece(path) | Tokens::Tokenizer(path) = &mut tokens
+            && path.contains(LANGUAGE)
+        {
+            let language = language.ok_or_else(|| {
+                OptionError::new("tokens", format!("`{path}`: there is one model for all languages"))
+                    .hint("`{language}` is for `models` and `train_models_from`")
+            })?;
+            *path = path.replace(LANGUAGE, language);
+        }
+        let name = tokens.to_string();
+        if let Some(known) = self.known.get(&name) {
+            return Ok(Arc::clone(known));
+        }
+        let file = tokens.file().map_or(Ok(Vec::new()), |path| cx.read_file("tokens", path))?;
+        let built = LmTokens::new(&tokens, self.config.normalize, &file)
+            .map_err(|error| OptionError::new("tokens", error.to_string()))?;
+        Ok(Arc::clone(self.known.entry(name).or_insert(Arc::new(built))))
+    }
+}
+
+/// Stands for the name of a language in the path of [`Tokens`].
+const LANGUAGE: &str = "{language}";
 
 struct Stage {
     /// By language; the empty name is for all.
@@ -276,30 +322,24 @@ impl Stage {
     }
 
     /// Scores of every block.
-    fn measure(&self, model: &Model, text: &str, blocks: &[Block]) -> Vec<SentenceScore> {
+    fn measure(tokens: &LmTokens, model: &Model, text: &str, blocks: &[Block]) -> Vec<SentenceScore> {
         let mut scorer = Scorer::new(model);
         let mut sentences = Vec::new();
         let mut sums = vec![SentenceScore::default(); blocks.len()];
-        let (mut line_tokens, mut ends) = (String::new(), Vec::new());
+        let mut apart = String::new();
         for (number, block) in blocks.iter().enumerate() {
             for line in text[block.start..block.end].split('\n') {
-                line_tokens.clear();
-                ends.clear();
-                tokens::each(line, self.config.tokens, self.config.normalize, |token| {
-                    line_tokens.push_str(token);
-                    ends.push(line_tokens.len());
-                });
-                if ends.is_empty() {
-                    continue;
+                let line = if tokens.is_plain() {
+                    line
+                } else {
+                    tokens.line(line, &mut apart);
+                    &apart
+                };
+                let mut words = train::split(line.as_bytes()).peekable();
+                if words.peek().is_some() {
+                    scorer.sentence(words, true, true);
+                    sentences.push(number);
                 }
-                let mut start = 0;
-                let words = ends.iter().map(|&end| {
-                    let word = &line_tokens[start..end];
-                    start = end;
-                    word
-                });
-                scorer.sentence(words, true, true);
-                sentences.push(number);
             }
         }
         for (number, score) in sentences.into_iter().zip(scorer.finish()) {
@@ -387,10 +427,11 @@ impl DocStage for Stage {
         let language = doc.language.clone();
         let language = language.as_deref();
         let (mut value, mut kept_ratio, mut blocks) = (None, None, Vec::new());
-        if let Some(model) = self.held(language).and_then(Held::model) {
+        let held = self.held(language).and_then(|held| Some((&*held.tokens, held.model()?)));
+        if let Some((tokens, model)) = held {
             let least = self.config.min_piece_chars.unwrap_or(DEFAULT_MIN_PIECE_CHARS);
             blocks = pieces::blocks(&doc.text, self.config.level, least);
-            let sums = self.measure(model, &doc.text, &blocks);
+            let sums = Self::measure(tokens, model, &doc.text, &blocks);
             let mut total = SentenceScore::default();
             for sum in &sums {
                 total.merge(sum);

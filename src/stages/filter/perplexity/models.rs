@@ -5,16 +5,16 @@
 //! plan; a model that was changed afterwards is an error.
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::tokens::{self, Normalize, Tokens};
 use crate::error::{Error, Result};
 use crate::io::{self, spool::Scratch};
 use crate::models::ngram::Model;
 use crate::models::ngram::probing_writer::ProbingWriter;
+use crate::models::ngram::tokens::LmTokens;
 use crate::models::ngram::train::discounts::DEFAULT_FALLBACK;
 use crate::models::ngram::train::text::for_each_line;
 use crate::models::ngram::train::{Reserved, TrainConfig, Trainer};
@@ -43,6 +43,8 @@ fn default_order() -> usize {
 #[derive(Debug)]
 pub(super) struct Held {
     model: OnceLock<Model>,
+    /// What the model's words are.
+    pub(super) tokens: Arc<LmTokens>,
     training: Option<Training>,
 }
 
@@ -52,8 +54,7 @@ struct Training {
     from: TrainFrom,
     /// Name of its files: the language, or `model`.
     name: String,
-    tokens: Tokens,
-    normalize: Normalize,
+    tokens: Arc<LmTokens>,
 }
 
 /// What stands beside a trained model.
@@ -68,10 +69,19 @@ struct Note {
 
 impl Held {
     /// A model of the user's.
-    pub(super) fn file(key: &str, path: &str, cx: &mut BuildContext) -> Result<Self, OptionError> {
+    pub(super) fn file(
+        key: &str,
+        path: &str,
+        tokens: Arc<LmTokens>,
+        cx: &mut BuildContext,
+    ) -> Result<Self, OptionError> {
         cx.note_file(key, path)?;
+        tokens
+            .note()
+            .check(Path::new(path))
+            .map_err(|error| OptionError::new("tokens", error.to_string()))?;
         let model = Model::open(path).map_err(|error| OptionError::new(key, error.to_string()))?;
-        Ok(Self { model: OnceLock::from(model), training: None })
+        Ok(Self { model: OnceLock::from(model), tokens, training: None })
     }
 
     /// A model to be trained.
@@ -79,12 +89,12 @@ impl Held {
         key: &str,
         name: &str,
         from: &TrainFrom,
-        (tokens, normalize): (Tokens, Normalize),
+        tokens: Arc<LmTokens>,
         cx: &mut BuildContext,
     ) -> Result<Self, OptionError> {
         cx.note_file(&format!("{key}.text"), &from.text)?;
-        let training = Training { from: from.clone(), name: name.to_owned(), tokens, normalize };
-        Ok(Self { model: OnceLock::new(), training: Some(training) })
+        let training = Training { from: from.clone(), name: name.to_owned(), tokens: Arc::clone(&tokens) };
+        Ok(Self { model: OnceLock::new(), tokens, training: Some(training) })
     }
 
     /// The model; none before [`Held::ready`].
@@ -140,7 +150,7 @@ impl Pass for TrainPass {
     }
 
     fn run(&self, _task: u32, env: &TaskEnv) -> Result<TaskReport> {
-        let Training { from, tokens, normalize, .. } = &self.training;
+        let Training { from, tokens, .. } = &self.training;
         let path = self.training.model(&self.dir);
         let config = TrainConfig {
             memory_bytes: env.memory_bytes,
@@ -158,11 +168,9 @@ impl Pass for TrainPass {
             }
             sentence.clear();
             let mut failed = None;
-            tokens::each(&String::from_utf8_lossy(line), *tokens, *normalize, |token| {
-                match trainer.id(token.as_bytes()) {
-                    Ok(id) => sentence.extend(id),
-                    Err(error) => failed = failed.take().or(Some(error)),
-                }
+            tokens.each(&String::from_utf8_lossy(line), |token| match trainer.id(token.as_bytes()) {
+                Ok(id) => sentence.extend(id),
+                Err(error) => failed = failed.take().or(Some(error)),
             });
             match failed {
                 Some(error) => Err(error),
