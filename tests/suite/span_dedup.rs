@@ -8,8 +8,8 @@ use super::support::{StringColumns, assert_same_outputs, run, run_pipeline, stde
 fn page(number: usize) -> String {
     let letters: String =
         format!("{number:04}").bytes().map(|digit| char::from(digit - b'0' + b'a')).collect();
-    let own: String =
-        ('a'..'g').map(|line| format!("The gate of {letters}{line} was open at noon. ")).collect();
+    let own =
+        ["a", "b", "c", "d"].map(|line| format!("The gate of {letters}{line} was open at noon. ")).concat();
     let stock = "Welcome to the garden diary.\nUse the links above to find other years.";
     let quote = "Rain came late that year. The beans did not mind. Nobody else was pleased.";
     format!(

@@ -83,11 +83,11 @@ impl Finding {
         }))
     }
 
-    pub(super) fn passes(self, dir: PathBuf) -> Vec<Box<dyn Pass>> {
-        let grouping = Grouping { dir: dir.clone(), rows_per_task: self.units_per_task };
-        let group = GroupPass { name: pass_name(&dir, "group"), grouping, keep: self.keep };
-        let order = OrderPass { name: pass_name(&dir, "order"), dir: dir.clone(), finding: self };
-        vec![Box::new(CatalogPass::new(&dir, UnitRow::BYTES)), Box::new(group), Box::new(order)]
+    pub(super) fn passes(self, dir: &Path) -> Vec<Box<dyn Pass>> {
+        let grouping = Grouping { dir: dir.to_path_buf(), rows_per_task: self.units_per_task };
+        let group = GroupPass { name: pass_name(dir, "group"), grouping, keep: self.keep };
+        let order = OrderPass { name: pass_name(dir, "order"), dir: dir.to_path_buf(), finding: self };
+        vec![Box::new(CatalogPass::new(dir, UnitRow::BYTES)), Box::new(group), Box::new(order)]
     }
 }
 
