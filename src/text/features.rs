@@ -5,6 +5,7 @@
 //! again in the same call must do it itself. All buffers are used again for the next text.
 
 use super::char_counts::CharCounts;
+use super::letter_order::LetterOrder;
 use super::line_index::{Line, LineIndex};
 use super::repetition::{Counter, Duplicates, Grams};
 use super::runs::Runs;
@@ -47,6 +48,8 @@ pub struct Features {
     grams: Option<Grams>,
     runs: Runs,
     char_repetition: Option<(usize, f64)>,
+    letter_order: LetterOrder,
+    order_bits: Option<Option<f64>>,
     known: Known,
     /// For a stage that builds a new text: take it, swap it with the document's, put the old one back.
     /// Its content means nothing.
@@ -74,6 +77,7 @@ impl Features {
         self.paragraphs = None;
         self.grams = None;
         self.char_repetition = None;
+        self.order_bits = None;
         self.known = Known::default();
         self.words.clear();
         self.splitter.trim();
@@ -119,6 +123,12 @@ impl Features {
         counts.words = words.len() as u64;
         self.counts = Some(counts);
         counts
+    }
+
+    /// What the order of the letters says, in bits; see [`LetterOrder::bits`].
+    pub fn letter_order(&mut self, text: &str) -> Option<f64> {
+        let Self { letter_order, order_bits, .. } = self;
+        *order_bits.get_or_insert_with(|| letter_order.bits(text))
     }
 
     /// Words between white space, and those in capitals.

@@ -77,6 +77,8 @@ fn documents(files: &data::Files) -> Vec<(String, &'static str, String)> {
             let lines = xml_lines(&text);
             if lines.len() >= 40 {
                 docs.push((language.to_string(), "declaration", lines.join("\n")));
+                let parts = lines.chunks(lines.len().div_ceil(3));
+                docs.extend(parts.map(|part| (language.to_string(), "part", part.join("\n"))));
             }
         }
     }
@@ -177,9 +179,14 @@ impl Count {
 #[derive(Default)]
 struct Row {
     good: Count,
+    /// Which good documents were dropped.
+    dropped: Vec<String>,
     bad: [Count; BAD.len()],
     hard: [Count; HARD.len()],
 }
+
+/// Row of the languages without an entry in the table.
+const OTHERS: &str = "others";
 
 /// The multilingual recipe with the language model at `model`, or whatlang.
 fn recipe(model: Option<&str>) -> Loaded {
@@ -211,7 +218,7 @@ fn keeps(pipeline: &Loaded, cx: &mut Context, text: &str) -> bool {
     true
 }
 
-/// Judges all documents of languages in the table, and every fourth one's bad versions.
+/// Judges all documents, and every fourth one's bad versions; languages without an entry in the table are [`OTHERS`].
 fn judge(pipeline: &Loaded, docs: &[(String, &'static str, String)]) -> BTreeMap<String, Row> {
     let known = &pipeline
         .plan
@@ -223,15 +230,17 @@ fn judge(pipeline: &Loaded, docs: &[(String, &'static str, String)]) -> BTreeMap
     let mut rows: BTreeMap<String, Row> = BTreeMap::new();
     let mut cx = Context::default();
     let mut count = |count: &mut Count, text: &str| {
+        let kept = keeps(pipeline, &mut cx, text);
         count.all += 1;
-        count.kept += usize::from(keeps(pipeline, &mut cx, text));
+        count.kept += usize::from(kept);
+        kept
     };
     for (language, kind, text) in docs {
-        if !known.contains_key(language) {
-            continue;
+        let row = if known.contains_key(language) { language } else { OTHERS };
+        let row = rows.entry(row.to_owned()).or_default();
+        if !count(&mut row.good, text) {
+            row.dropped.push(format!("{language} ({kind})"));
         }
-        let row = rows.entry(language.clone()).or_default();
-        count(&mut row.good, text);
         if row.good.all % 4 == 1 || *kind == "declaration" {
             for ((_, make), bad) in BAD.iter().zip(&mut row.bad) {
                 count(bad, &make(text));
@@ -258,6 +267,9 @@ fn print_table(rows: &BTreeMap<String, Row>) {
             write!(out, " | {:.0}", 100.0 * count.ratio()).expect("a String takes it");
         }
         out.push_str(" |\n");
+    }
+    for row in rows.values().filter(|row| !row.dropped.is_empty()) {
+        writeln!(out, "dropped: {}", row.dropped.join(", ")).expect("a String takes it");
     }
     println!("{out}");
 }
