@@ -20,7 +20,7 @@ from pathlib import Path
 WORDS = 300
 FLOOR = 1e-4
 # Scripts of several languages, as the names of their letters begin.
-SHARED = ("LATIN", "CYRILLIC", "ARABIC", "DEVANAGARI", "HEBREW")
+SHARED = ("LATIN", "CYRILLIC", "ARABIC", "DEVANAGARI", "HEBREW", "GREEK", "BENGALI")
 # Known to whatlang, not among lingua's sentences.
 DECLARATIONS = {"ak": "aka_fante", "jv": "jav", "ne": "nep", "tk": "tuk_latn", "yi": "ydd"}
 

@@ -33,7 +33,7 @@ pub(super) struct Variety {
 /// Nats by which the best language must be ahead for its words to settle the matter.
 const DECISIVE_NATS: f64 = 5.0;
 /// Fit from which on a language is not doubted.
-const GOOD_FIT: f64 = 0.5;
+const GOOD_FIT: f64 = 0.6;
 /// Words from which on they can speak against whatlang.
 const MIN_WORDS: u64 = 20;
 
@@ -220,7 +220,7 @@ impl Embedded {
             return Some(Scores::One(best, confidence(nats)));
         }
         let Scores::One(language, score) = self.by_trigrams(info?)? else { return None };
-        // What it knows and the words do not bear out is less sure, down to half.
+        // What it knows and the words do not bear out is less sure.
         let doubted = self.listed.iter().position(|&place| place == language);
         let most = doubted.map_or(1.0, |listed| 1.0 - GOOD_FIT + vote.fit(listed));
         Some(Scores::One(language, score.min(most)))

@@ -182,10 +182,10 @@ impl Vote<'_> {
     }
 }
 
-/// Whether a letter or mark beyond ASCII is of a script whose languages have lists: Latin, Cyrillic, Hebrew, Arabic,
-/// Devanagari, and the marks that combine with any.
+/// Whether a letter or mark beyond ASCII is of a script whose languages have lists: Latin, Greek, Cyrillic, Hebrew,
+/// Arabic, Devanagari, Bengali, and the marks that combine with any.
 const fn is_listed(c: char) -> bool {
-    matches!(c as u32, 0x80..=0x2AF | 0x2B0..=0x36F | 0x400..=0x52F | 0x590..=0x77F | 0x8A0..=0x97F | 0x1C80..=0x1C8F | 0x1E00..=0x1EFF | 0x2C60..=0x2C7F | 0xA720..=0xA7FF | 0xFB00..=0xFB06 | 0xFB1D..=0xFDFF | 0xFE70..=0xFEFF)
+    matches!(c as u32, 0x80..=0x52F | 0x590..=0x77F | 0x8A0..=0x9FF | 0x1C80..=0x1C8F | 0x1E00..=0x1FFF | 0x2C60..=0x2C7F | 0xA720..=0xA7FF | 0xFB00..=0xFB06 | 0xFB1D..=0xFDFF | 0xFE70..=0xFEFF)
 }
 
 #[cfg(test)]
