@@ -49,7 +49,7 @@ pub struct Features {
     runs: Runs,
     char_repetition: Option<(usize, f64)>,
     letter_order: LetterOrder,
-    order_bits: Option<Option<f64>>,
+    order_bits: Option<f64>,
     known: Known,
     /// For a stage that builds a new text: take it, swap it with the document's, put the old one back.
     /// Its content means nothing.
@@ -66,6 +66,7 @@ struct Known {
     lines: bool,
     copies: bool,
     chars: bool,
+    order: bool,
 }
 
 impl Features {
@@ -77,7 +78,6 @@ impl Features {
         self.paragraphs = None;
         self.grams = None;
         self.char_repetition = None;
-        self.order_bits = None;
         self.known = Known::default();
         self.words.clear();
         self.splitter.trim();
@@ -127,8 +127,10 @@ impl Features {
 
     /// What the order of the letters says, in bits; see [`LetterOrder::bits`].
     pub fn letter_order(&mut self, text: &str) -> Option<f64> {
-        let Self { letter_order, order_bits, .. } = self;
-        *order_bits.get_or_insert_with(|| letter_order.bits(text))
+        if !std::mem::replace(&mut self.known.order, true) {
+            self.order_bits = self.letter_order.bits(text);
+        }
+        self.order_bits
     }
 
     /// Words between white space, and those in capitals.

@@ -214,12 +214,12 @@ impl Embedded {
             parts => whatlang::detect(&parts.join("\n")),
         };
         let Some((best, nats, fit)) = words.filter(|_| vote.words >= MIN_WORDS) else {
-            return self.by_trigrams(info?);
+            return self.by_trigrams(&info?);
         };
         if fit >= GOOD_FIT {
             return Some(Scores::One(best, confidence(nats)));
         }
-        let Scores::One(language, score) = self.by_trigrams(info?)? else { return None };
+        let Scores::One(language, score) = self.by_trigrams(&info?)? else { return None };
         // What it knows and the words do not bear out is less sure.
         let doubted = self.listed.iter().position(|&place| place == language);
         let most = doubted.map_or(1.0, |listed| 1.0 - GOOD_FIT + vote.fit(listed));
@@ -232,7 +232,7 @@ impl Embedded {
         (self.listed[listed], nats, vote.fit(listed))
     }
 
-    fn by_trigrams(&self, info: whatlang::Info) -> Option<Scores> {
+    fn by_trigrams(&self, info: &whatlang::Info) -> Option<Scores> {
         let language = *self.whatlang.get(&(info.lang() as u8))?;
         Some(Scores::One(language, info.confidence().clamp(0.0, 1.0)))
     }

@@ -3,7 +3,7 @@
 //! whatlang's profiles are trigrams of 69 languages: it is sure of texts in languages that it does not know (Mongolian
 //! and Kazakh are Russian to it), and it has no answer for "none of these". A page has hundreds of words, and a
 //! few dozen function words tell its language nearly without mistake (Grefenstette 1995; Dunning 1994 for the naive Bayes
-//! sum taken here). The lists, 300 words for each of 66 languages, are made by `tests/tools/frequent_words.py` and lie beside this file.
+//! sum taken here). The lists, 300 words for each of 70 languages, are made by `tests/tools/frequent_words.py` and lie beside this file.
 //!
 //! Each word adds the logarithm of its share in the language over one in 10,000, which a word outside the list counts
 //! as. How well a text *fits* a language is the share of its words in the list over what that share is in the
@@ -24,7 +24,7 @@ const WEIGHT_UNIT: f64 = 0.1;
 pub(super) struct FrequentWords {
     languages: Vec<Listed>,
     /// Open addressing: (hash of the word, first and last place in `entries`), 0 for an empty slot.
-    slots: Vec<(u64, u32, u32)>,
+    slots: Vec<(u64, usize, usize)>,
     /// (language, weight) of each word's languages.
     entries: Vec<(u8, u8)>,
 }
@@ -77,13 +77,13 @@ impl FrequentWords {
         let mask = slots.len() - 1;
         let mut entries: Vec<(u8, u8)> = Vec::with_capacity(found.len());
         for word in found.chunk_by(|a, b| a.0 == b.0) {
-            let start = entries.len() as u32;
+            let start = entries.len();
             entries.extend(word.iter().map(|&(_, language, weight)| (language, weight)));
-            let mut place = word[0].0 as usize & mask;
+            let mut place = first_place(word[0].0, mask);
             while slots[place].2 > 0 {
                 place = (place + 1) & mask;
             }
-            slots[place] = (word[0].0, start, entries.len() as u32);
+            slots[place] = (word[0].0, start, entries.len());
         }
         Self { languages, slots, entries }
     }
@@ -97,14 +97,14 @@ impl FrequentWords {
     fn find(&self, word: &[u8]) -> &[(u8, u8)] {
         let hash = xxh3_64(word);
         let mask = self.slots.len() - 1;
-        let mut place = hash as usize & mask;
+        let mut place = first_place(hash, mask);
         loop {
             let (known, start, end) = self.slots[place];
             if end == 0 {
                 return &[];
             }
             if known == hash {
-                return &self.entries[start as usize..end as usize];
+                return &self.entries[start..end];
             }
             place = (place + 1) & mask;
         }
@@ -182,6 +182,12 @@ impl Vote<'_> {
     }
 }
 
+/// Where the search for a hash begins.
+#[expect(clippy::cast_possible_truncation, reason = "only the lower bits count")]
+fn first_place(hash: u64, mask: usize) -> usize {
+    hash as usize & mask
+}
+
 /// Whether a letter or mark beyond ASCII is of a script whose languages have lists: Latin, Greek, Cyrillic, Hebrew,
 /// Arabic, Devanagari, Bengali, and the marks that combine with any.
 const fn is_listed(c: char) -> bool {
@@ -201,7 +207,7 @@ mod tests {
             assert!((0.2..0.95).contains(&listed.share), "{}: {}", listed.code, listed.share);
         }
         assert!(lists.entries.iter().all(|&(_, weight)| weight > 0));
-        assert!(lists.find("the".as_bytes()).len() == 1 && lists.find(b"zzzzqq").is_empty());
+        assert!(!lists.find(b"the").is_empty() && lists.find(b"zzzzqq").is_empty());
         assert!(lists.find(b"de").len() > 5);
     }
 
