@@ -49,8 +49,6 @@ pub(super) struct Place<'s> {
     pub(super) spaceless: bool,
     /// Share of the words that shuffled letters would make stop words.
     pub(super) chance: f64,
-    /// Whether the language is not known: the sample is of all languages.
-    pub(super) unknown: bool,
 }
 
 /// An option of the table with its evidence.
@@ -100,8 +98,6 @@ const PUNCTUATED: &str = "min_punctuated_line_ratio";
 /// lower limit is tight to catch it; elsewhere they are for text of another language or none, and pages vary.
 const WORD_LENGTHS: [&str; 2] = ["min_mean_word_chars", "max_mean_word_chars"];
 const SPACED_WORDS_FACTOR: f64 = 4.0;
-/// What the share of stop words in pages of unknown language must be, as a multiple of what chance makes.
-const UNKNOWN_FACTOR: f64 = 4.0;
 const CUT_WORDS_FACTOR: f64 = 0.75;
 /// Most different stop words that are asked of a page.
 const MOST_STOP_WORDS: f64 = 2.0;
@@ -137,11 +133,6 @@ pub(super) fn propose(place: &Place, sample: &mut Sample, settings: &Settings) -
         // One less than nearly all pages have, and at most FineWeb2's two.
         (quantile - 1.0).clamp(0.0, MOST_STOP_WORDS)
     } else if place.limit.score == STOP_WORD_RATIO {
-        // Of unknown languages some have few words in the list: well above chance is all that can be asked.
-        if place.unknown {
-            let value = outward((UNKNOWN_FACTOR * place.chance).min(median / 2.0), side, false);
-            return Some(Proposal { option, value: Some(value), whole: false, side, quantile, median });
-        }
         // Half-way, in proportion, between what chance makes and what nearly all pages have, but no further from these.
         let halfway = (quantile * place.chance).sqrt();
         outward(halfway.clamp(0.5 * quantile, 0.75 * quantile), side, false)

@@ -29,7 +29,7 @@ use crate::pipeline::registry::{Section, find, has_mode};
 use crate::stage::{BuildContext, Built, Context, DocStage, StageSpec};
 use limits::{Proposal, STOP_WORD_SCORES, Sample};
 use stop_words::Choice;
-pub use stop_words::{UNKNOWN, Words};
+pub use stop_words::Words;
 
 /// The filters that are measured unless others are named: FineWeb2's, and `text_ratios` for its share of stop
 /// words.
@@ -120,7 +120,6 @@ impl Scores {
         let seen = self.languages.get_mut(language).is_some_and(|language| language.docs < max_docs);
         if seen {
             self.measure(language, text);
-            self.measure(UNKNOWN, text);
         }
     }
 
@@ -160,12 +159,7 @@ impl Scores {
                 let name = measured.spec.name;
                 let stop_words =
                     if measured.has_stop_words() { language.stop_words.words.clone() } else { Vec::new() };
-                let kind = (spaceless, code == UNKNOWN);
-                let mut proposals = measured.proposals(&settings, kind, language.stop_words.chance);
-                if code == UNKNOWN {
-                    // Of all languages together, nothing else says anything.
-                    proposals.retain(|proposal| proposal.option.starts_with("min_stop_word"));
-                }
+                let proposals = measured.proposals(&settings, spaceless, language.stop_words.chance);
                 stages.push(table::Stage { name, stop_words, proposals });
             }
             entries.push(table::Entry { code, docs: language.docs, words: language.words, stages });
@@ -234,7 +228,7 @@ impl Measured {
         }
     }
 
-    fn proposals(mut self, settings: &Settings, kind: (bool, bool), chance: f64) -> Vec<Proposal> {
+    fn proposals(mut self, settings: &Settings, spaceless: bool, chance: f64) -> Vec<Proposal> {
         let schema = serde_json::Value::from((self.spec.schema)());
         let mut proposals = Vec::new();
         for limit in self.spec.limits {
@@ -244,8 +238,7 @@ impl Measured {
                     stage: self.spec.name,
                     limit,
                     general,
-                    spaceless: kind.0,
-                    unknown: kind.1,
+                    spaceless,
                     chance,
                     whole: limits::is_whole(&schema, limit.option),
                 };

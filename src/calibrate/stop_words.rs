@@ -5,19 +5,12 @@ use std::collections::BTreeMap;
 use super::Settings;
 use crate::text::words::Splitter;
 
-/// Code of an undetermined language (ISO 639-2); a table's entry of this name is for pages without a language.
-pub const UNKNOWN: &str = "und";
-
 /// A language gets at least so many (FineWeb2's number), even below the smallest share.
 const MIN_STOP_WORDS: usize = 8;
 /// Share of the documents in which a stop word occurs at least.
 const MIN_DOC_RATIO: f64 = 0.1;
 /// A stop word is so many times as frequent as in a shuffle of the language's letters.
 const MIN_LIFT: f64 = 3.0;
-/// Words for pages of unknown language are those that shuffled letters of no language make more often.
-const MAX_CHANCE_ANYWHERE: f64 = 1e-4;
-/// Most words of that list (a filter takes no more).
-const SHARED_WORDS: usize = 1024;
 /// Longer words are not counted.
 const MAX_CHARS: u32 = 24;
 /// Different words that are held per language; beyond it, those seen once are forgotten.
@@ -63,44 +56,12 @@ impl Words {
         }
     }
 
-    /// The stop words of every language with enough documents, and under [`UNKNOWN`] some of each of them.
+    /// The stop words of every language with enough documents.
     pub(super) fn choose(self, settings: &Settings) -> BTreeMap<String, Choice> {
         let mut languages = self.languages;
         languages.retain(|_, counts| counts.docs >= settings.min_docs && counts.words > 0);
-        let mut chosen = BTreeMap::new();
-        for (language, counts) in &languages {
-            chosen.insert(language.clone(), counts.choose(settings));
-        }
-        if languages.len() > 1 {
-            chosen.insert(UNKNOWN.to_owned(), shared(&languages));
-        }
-        chosen
+        languages.into_iter().map(|(language, counts)| (language, counts.choose(settings))).collect()
     }
-}
-
-/// Words for pages in any of these languages: from each the most frequent ones that are unlikely to be made
-/// of any language's letters by chance.
-fn shared(languages: &BTreeMap<String, Counts>) -> Choice {
-    let by_language: Vec<Vec<(u64, &str)>> = languages
-        .values()
-        .map(|counts| {
-            counts.candidates(|word| {
-                languages.values().all(|counts| counts.chance(word) <= MAX_CHANCE_ANYWHERE)
-            })
-        })
-        .collect();
-    // The first word of every language, then the second: many are words of several.
-    let mut words = std::collections::BTreeSet::new();
-    for rank in 0..SHARED_WORDS {
-        for (_, word) in by_language.iter().filter_map(|candidates| candidates.get(rank)) {
-            if words.len() < SHARED_WORDS {
-                words.insert((*word).to_owned());
-            }
-        }
-    }
-    let words: Vec<String> = words.into_iter().collect();
-    let chance = languages.values().map(|counts| counts.chance_of_any(&words)).fold(0.0, f64::max);
-    Choice { words, chance }
 }
 
 /// A list of stop words.
@@ -147,13 +108,12 @@ impl Counts {
         words.iter().map(|word| self.chance(word)).sum()
     }
 
-    /// Words (with their counts) in lower case that occur all over the documents and are `wanted`, most
-    /// frequent first.
-    fn candidates(&self, wanted: impl Fn(&str) -> bool) -> Vec<(u64, &str)> {
+    /// Words (with their counts) in lower case that occur all over the documents, most frequent first.
+    fn candidates(&self) -> Vec<(u64, &str)> {
         let mut candidates: Vec<(u64, &str)> = Vec::new();
         for (word, (count, docs, _)) in &self.by_word {
             let everywhere = *docs as f64 >= MIN_DOC_RATIO * self.docs as f64;
-            if everywhere && word.to_lowercase() == **word && wanted(word) {
+            if everywhere && word.to_lowercase() == **word {
                 candidates.push((*count, word));
             }
         }
@@ -162,7 +122,7 @@ impl Counts {
     }
 
     fn choose(&self, settings: &Settings) -> Choice {
-        let mut candidates = self.candidates(|_| true);
+        let mut candidates = self.candidates();
         candidates.retain(|(count, word)| *count as f64 >= MIN_LIFT * self.chance(word) * self.words as f64);
         let smallest = settings.min_stop_word_ratio * self.words as f64;
         let frequent = candidates.iter().take_while(|(count, _)| *count as f64 >= smallest).count();

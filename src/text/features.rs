@@ -5,6 +5,7 @@
 //! again in the same call must do it itself. All buffers are used again for the next text.
 
 use super::char_counts::CharCounts;
+use super::letter_order::LetterOrder;
 use super::line_index::{Line, LineIndex};
 use super::repetition::{Counter, Duplicates, Grams};
 use super::runs::Runs;
@@ -47,6 +48,8 @@ pub struct Features {
     grams: Option<Grams>,
     runs: Runs,
     char_repetition: Option<(usize, f64)>,
+    letter_order: LetterOrder,
+    order_bits: Option<f64>,
     known: Known,
     /// For a stage that builds a new text: take it, swap it with the document's, put the old one back.
     /// Its content means nothing.
@@ -63,6 +66,7 @@ struct Known {
     lines: bool,
     copies: bool,
     chars: bool,
+    order: bool,
 }
 
 impl Features {
@@ -119,6 +123,14 @@ impl Features {
         counts.words = words.len() as u64;
         self.counts = Some(counts);
         counts
+    }
+
+    /// What the order of the letters says, in bits; see [`LetterOrder::bits`].
+    pub fn letter_order(&mut self, text: &str) -> Option<f64> {
+        if !std::mem::replace(&mut self.known.order, true) {
+            self.order_bits = self.letter_order.bits(text);
+        }
+        self.order_bits
     }
 
     /// Words between white space, and those in capitals.

@@ -9,6 +9,7 @@ pub mod cut;
 mod exceptions;
 pub mod features;
 pub mod langcodes;
+pub mod letter_order;
 pub mod line_index;
 pub mod lines;
 pub mod repetition;

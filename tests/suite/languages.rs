@@ -36,6 +36,9 @@ impl Rng {
     }
 }
 
+/// Private-use code (ISO 639-2) for texts in another form of their language.
+const OTHER_FORM: &str = "qaa";
+
 /// (language, kind, text) of every good document.
 fn documents(files: &data::Files) -> Vec<(String, &'static str, String)> {
     let mut docs = Vec::new();
@@ -68,7 +71,9 @@ fn documents(files: &data::Files) -> Vec<(String, &'static str, String)> {
             }
         } else if let Some(code) = name.strip_prefix("udhr_").and_then(|name| name.strip_suffix(".xml")) {
             let text = text();
-            let code = code.get(..3).unwrap_or(code);
+            // Spellings and scripts that are not the language's usual ones are as a language without an entry.
+            let unusual = ["_polytonic", "_java"].iter().any(|form| code.ends_with(form));
+            let code = if unusual { OTHER_FORM } else { code.get(..3).unwrap_or(code) };
             let Some(language) =
                 (if code == "als" { Some("sq".into()) } else { tamis::text::langcodes::normalise(code) })
             else {
@@ -77,6 +82,8 @@ fn documents(files: &data::Files) -> Vec<(String, &'static str, String)> {
             let lines = xml_lines(&text);
             if lines.len() >= 40 {
                 docs.push((language.to_string(), "declaration", lines.join("\n")));
+                let parts = lines.chunks(lines.len().div_ceil(3));
+                docs.extend(parts.map(|part| (language.to_string(), "part", part.join("\n"))));
             }
         }
     }
@@ -87,12 +94,25 @@ fn documents(files: &data::Files) -> Vec<(String, &'static str, String)> {
 fn xml_lines(xml: &str) -> Vec<String> {
     let mut lines = Vec::new();
     for text in xml.split('<').filter_map(|tag| tag.strip_prefix("title>").or(tag.strip_prefix("para>"))) {
-        let text = text.trim().replace("&amp;", "&").replace("&#39;", "'");
+        let text = unescaped(text.trim());
         if !text.is_empty() {
             lines.push(text);
         }
     }
     lines
+}
+
+/// Numbered characters, and `&`, as themselves.
+fn unescaped(text: &str) -> String {
+    let mut parts = text.split("&#");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (number, rest) = part.split_once(';').expect("a reference ends");
+        let code = number.strip_prefix('x').map_or(number.parse(), |hex| u32::from_str_radix(hex, 16));
+        out.extend(code.ok().and_then(char::from_u32));
+        out.push_str(rest);
+    }
+    out.replace("&amp;", "&").replace("&quot;", "\"")
 }
 
 /// The letters of a text in random order, everything else where it was.
@@ -177,16 +197,21 @@ impl Count {
 #[derive(Default)]
 struct Row {
     good: Count,
+    /// Which good documents were dropped.
+    dropped: Vec<String>,
     bad: [Count; BAD.len()],
     hard: [Count; HARD.len()],
 }
+
+/// Row of the languages without an entry in the table.
+const OTHERS: &str = "others";
 
 /// The multilingual recipe with the language model at `model`, or whatlang.
 fn recipe(model: Option<&str>) -> Loaded {
     let mut overrides = vec!["run_dir=unused".to_owned()];
     if let Some(model) = model {
         overrides.push(format!("stages.language.model={model}"));
-        overrides.push("stages.language.min_label_score=0.3".to_owned());
+        overrides.push("stages.language.min_label_score=0.6".to_owned());
     }
     let paths = format!("input.0.paths=[{}/fixtures/crawl/pages-00000.warc.gz]", root().display());
     overrides.push(paths);
@@ -196,7 +221,8 @@ fn recipe(model: Option<&str>) -> Loaded {
     tamis::pipeline::load(&path.to_string_lossy(), &overrides).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn keeps(pipeline: &Loaded, cx: &mut Context, text: &str) -> bool {
+/// Why the recipe drops a text, with the label it got.
+fn dropped(pipeline: &Loaded, cx: &mut Context, text: &str) -> Option<String> {
     let mut doc = Document::new(Ordinal { split: 0, record: 0 }, "test".to_owned(), text.to_owned());
     cx.features.reset();
     for (plan, (_, built)) in pipeline.plan.stages.iter().zip(&pipeline.stages) {
@@ -205,13 +231,16 @@ fn keeps(pipeline: &Loaded, cx: &mut Context, text: &str) -> bool {
         match stage.process(&mut doc, cx) {
             Outcome::Keep => {}
             Outcome::Changed => cx.features.reset(),
-            Outcome::Drop(_) => return false,
+            Outcome::Drop(reason) => {
+                let label = doc.language.as_deref().unwrap_or("none");
+                return Some(format!("{label}: {} {:.3}", reason.name, reason.value.unwrap_or(f64::NAN)));
+            }
         }
     }
-    true
+    None
 }
 
-/// Judges all documents of languages in the table, and every fourth one's bad versions.
+/// Judges all documents, and every fourth one's bad versions; languages without an entry in the table are [`OTHERS`].
 fn judge(pipeline: &Loaded, docs: &[(String, &'static str, String)]) -> BTreeMap<String, Row> {
     let known = &pipeline
         .plan
@@ -223,15 +252,17 @@ fn judge(pipeline: &Loaded, docs: &[(String, &'static str, String)]) -> BTreeMap
     let mut rows: BTreeMap<String, Row> = BTreeMap::new();
     let mut cx = Context::default();
     let mut count = |count: &mut Count, text: &str| {
+        let reason = dropped(pipeline, &mut cx, text);
         count.all += 1;
-        count.kept += usize::from(keeps(pipeline, &mut cx, text));
+        count.kept += usize::from(reason.is_none());
+        reason
     };
     for (language, kind, text) in docs {
-        if !known.contains_key(language) {
-            continue;
+        let row = if known.contains_key(language) { language } else { OTHERS };
+        let row = rows.entry(row.to_owned()).or_default();
+        if let Some(reason) = count(&mut row.good, text) {
+            row.dropped.push(format!("{language} ({kind}, {reason})"));
         }
-        let row = rows.entry(language.clone()).or_default();
-        count(&mut row.good, text);
         if row.good.all % 4 == 1 || *kind == "declaration" {
             for ((_, make), bad) in BAD.iter().zip(&mut row.bad) {
                 count(bad, &make(text));
@@ -259,22 +290,27 @@ fn print_table(rows: &BTreeMap<String, Row>) {
         }
         out.push_str(" |\n");
     }
+    for row in rows.values().filter(|row| !row.dropped.is_empty()) {
+        writeln!(out, "dropped: {}", row.dropped.join(", ")).expect("a String takes it");
+    }
     println!("{out}");
 }
 
-fn check(model: Option<&str>, files: &data::Files, not_told: &[&str]) {
+fn check(model: Option<&str>, files: &data::Files) {
     let rows = judge(&recipe(model), &documents(files));
     print_table(&rows);
     assert!(rows.len() >= 70, "only {} languages", rows.len());
     let mut wrong = Vec::new();
     for (language, row) in &rows {
-        if row.good.ratio() < 0.95 && !not_told.contains(&language.as_str()) {
+        let smallest = if language == OTHERS { 0.9 } else { 0.95 };
+        if row.good.ratio() < smallest {
             wrong.push(format!("{language}: keeps {}/{} good documents", row.good.kept, row.good.all));
         }
         for ((name, _), bad) in BAD.iter().zip(&row.bad) {
-            // One document of a few is no share: two more than a twentieth may pass. Scrambled Urdu is Western
-            // Punjabi to lid.176, which has no entry.
-            if bad.kept > bad.all / 20 + 2 && !(language == "ur" && model.is_some()) {
+            // One document of a few is no share. Korean syllables in random order, the spaces too, are the exception:
+            // the words are cut at spaces, and letters inside a syllable keep their order.
+            let allowed = bad.all / 20 + usize::from(language == "ko" && *name == "characters") + 1;
+            if bad.kept > allowed {
                 wrong.push(format!("{language}: keeps {}/{} `{name}`", bad.kept, bad.all));
             }
         }
@@ -289,23 +325,17 @@ fn check(model: Option<&str>, files: &data::Files, not_told: &[&str]) {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Languages that whatlang does not know and takes for others it is sure of; they need a model.
-const WHATLANG_MISTAKES: [&str; 13] =
-    ["eu", "jv", "kk", "lg", "mi", "mn", "so", "st", "sw", "tn", "ts", "xh", "yo"];
-/// The same with lid.176.
-const LID_176_MISTAKES: [&str; 3] = ["lg", "mi", "yo"];
-
 #[test]
-fn whatlang_keeps_good_text_of_every_language_it_knows() {
+fn the_embedded_detector_keeps_good_text() {
     let Some(files) = data::load("text") else {
         println!("skipped: ../shared/data/text.tar.zst is absent");
         return;
     };
-    check(None, &files, &WHATLANG_MISTAKES);
+    check(None, &files);
 }
 
 #[test]
-fn a_model_keeps_good_text_of_every_language_it_knows() {
+fn a_model_keeps_good_text() {
     let (Some(files), Some(models)) = (data::load("text"), data::load("models")) else {
         println!("skipped: ../shared/data/text.tar.zst or models.tar.zst is absent");
         return;
@@ -315,7 +345,7 @@ fn a_model_keeps_good_text_of_every_language_it_knows() {
     let (_, model) =
         models.iter().find(|(name, _)| name.ends_with("lid.176.ftz")).expect("the test can be set up");
     std::fs::write(&path, model).expect("the test can be set up");
-    check(Some(path.to_str().expect("the test can be set up")), &files, &LID_176_MISTAKES);
+    check(Some(path.to_str().expect("the test can be set up")), &files);
 }
 
 #[test]

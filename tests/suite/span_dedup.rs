@@ -6,20 +6,12 @@ use super::support::{StringColumns, assert_same_outputs, run, run_pipeline, stde
 
 /// Lines that every page of a made site has, and lines of its own.
 fn page(number: usize) -> String {
-    let own: String = (0..6)
-        .map(|line| {
-            format!(
-                "Entry {} of {}: the gate was {}. ",
-                line,
-                number * 31,
-                ["open", "shut"][(number / 3 + line) % 2]
-            )
-        })
-        .collect();
-    let stock = "Welcome to the garden diary.\nUse the links above to find other years.";
-    let quote = "Rain came late that year. The beans did not mind. Nobody else was pleased.";
     let letters: String =
         format!("{number:04}").bytes().map(|digit| char::from(digit - b'0' + b'a')).collect();
+    let own =
+        ["a", "b", "c", "d"].map(|line| format!("The gate of {letters}{line} was open at noon. ")).concat();
+    let stock = "Welcome to the garden diary.\nUse the links above to find other years.";
+    let quote = "Rain came late that year. The beans did not mind. Nobody else was pleased.";
     format!(
         "{stock}\nDiary of {letters}, page {letters}.\n{own}{letters}. {quote} That was {letters}.\nContact the keeper"
     )

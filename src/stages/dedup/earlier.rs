@@ -214,7 +214,7 @@ mod tests {
         gone.into_iter()
             .map(|(id, removal)| match removal {
                 Removal::Duplicate(copy) => (id, copy.kept_id),
-                Removal::Dropped(reason) => panic!("{reason:?}"),
+                other => panic!("{other:?}"),
             })
             .collect()
     }

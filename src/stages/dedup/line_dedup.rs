@@ -196,7 +196,7 @@ impl Barrier for Stage {
     }
 
     fn passes(self: Arc<Self>, dir: PathBuf) -> Vec<Box<dyn Pass>> {
-        self.finding().passes(dir)
+        self.finding().passes(&dir)
     }
 
     fn removals(&self, dir: &Path, split: u32) -> Result<Box<dyn Removals>> {

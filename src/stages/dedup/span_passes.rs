@@ -83,12 +83,12 @@ impl Finding {
         }))
     }
 
-    pub(super) fn passes(self, dir: PathBuf) -> Vec<Box<dyn Pass>> {
-        let grouping = Grouping::new(&dir, self.units_per_task);
+    pub(super) fn passes(self, dir: &Path) -> Vec<Box<dyn Pass>> {
+        let grouping = Grouping::new(dir, self.units_per_task);
         let gather = GatherPass::<UnitRow>::new(&grouping);
-        let group = GroupPass { name: pass_name(&dir, "group"), grouping, keep: self.keep };
-        let order = OrderPass { name: pass_name(&dir, "order"), dir: dir.clone(), finding: self };
-        let catalog = CatalogPass::new(&dir, Vec::new(), UnitRow::BYTES);
+        let group = GroupPass { name: pass_name(dir, "group"), grouping, keep: self.keep };
+        let order = OrderPass { name: pass_name(dir, "order"), dir: dir.to_path_buf(), finding: self };
+        let catalog = CatalogPass::new(dir, Vec::new(), UnitRow::BYTES);
         vec![Box::new(catalog), Box::new(gather), Box::new(group), Box::new(order)]
     }
 }

@@ -54,7 +54,7 @@ fn cases(spec: &StageSpec) {
         let stage = built(spec, case.options.into());
         for (order, part_docs) in [(0, u64::MAX), (7, 1)] {
             let setup = Setup { order, part_docs, memory_bytes: 1 << 10 };
-            let found = cut_by(Arc::clone(&stage), &docs, &setup);
+            let found = cut_by(&stage, &docs, &setup);
             let (mut after, mut cuts) = (BTreeMap::new(), BTreeMap::new());
             for (doc, CutDoc { cuts: found, left, .. }) in docs.iter().zip(found) {
                 if found.is_empty() {
@@ -155,8 +155,8 @@ proptest! {
         let config = line_dedup::Config { keep, scope, ..Default::default() };
         let plain: Arc<dyn Barrier> = Arc::new(line_dedup::Stage::new(config.clone()));
         let many: Arc<dyn Barrier> = Arc::new(line_dedup::Stage::with_units_per_task(config, units_per_task));
-        let found = cut_by(many, &docs, &setup);
-        prop_assert_eq!(&found, &cut_by(Arc::clone(&plain), &docs, &Setup::default()));
+        let found = cut_by(&many, &docs, &setup);
+        prop_assert_eq!(&found, &cut_by(&plain, &docs, &Setup::default()));
         for ((doc, found), wanted) in docs.iter().zip(&found).zip(lines_left(&docs, keep, scope)) {
             match &found.left {
                 Ok(text) => {
@@ -171,7 +171,7 @@ proptest! {
             }
         }
         // Once more changes nothing.
-        for found in cut_by(plain, &rest(&docs, &found), &setup) {
+        for found in cut_by(&plain, &rest(&docs, &found), &setup) {
             prop_assert_eq!(found.cuts, []);
         }
     }
@@ -187,8 +187,8 @@ proptest! {
         let config = sentence_dedup::Config { window, min_words: None, min_sentences: None, ..Default::default() };
         let plain: Arc<dyn Barrier> = Arc::new(sentence_dedup::Stage::new(config.clone()));
         let many: Arc<dyn Barrier> = Arc::new(sentence_dedup::Stage::with_units_per_task(config, units_per_task));
-        let found = cut_by(many, &docs, &setup);
-        prop_assert_eq!(&found, &cut_by(plain, &docs, &Setup::default()));
+        let found = cut_by(&many, &docs, &setup);
+        prop_assert_eq!(&found, &cut_by(&plain, &docs, &Setup::default()));
         let mut seen = BTreeSet::new();
         let window = window as usize;
         for (doc, found) in docs.iter().zip(&found) {
@@ -222,16 +222,16 @@ proptest! {
             serde_json::json!({"unit": "paragraph"}),
         ] {
             let stage = built(&line_dedup::SPEC, options);
-            let found = cut_by(Arc::clone(&stage), &docs, &Setup::default());
+            let found = cut_by(&stage, &docs, &Setup::default());
             if !twice {
                 // Copies are of whole units: what is left has none.
-                let again = cut_by(stage, &rest(&docs, &found), &Setup::default());
+                let again = cut_by(&stage, &rest(&docs, &found), &Setup::default());
                 prop_assert!(again.iter().all(|doc| doc.cuts.is_empty()), "{:?}", again);
             }
         }
         for window in [1, 3] {
             let options = serde_json::json!({"window": window, "min_words": 1, "min_sentences": 1});
-            cut_by(built(&sentence_dedup::SPEC, options), &docs, &Setup::default());
+            cut_by(&built(&sentence_dedup::SPEC, options), &docs, &Setup::default());
         }
     }
 }
@@ -267,7 +267,7 @@ fn real_pages_lose_exactly_the_lines_that_came_before() {
     for keep in [line_dedup::Keep::First, line_dedup::Keep::None] {
         let config = line_dedup::Config { keep, ..Default::default() };
         let stage: Arc<dyn Barrier> = Arc::new(line_dedup::Stage::with_units_per_task(config, 10_000));
-        let found = cut_by(stage, &docs, &setup);
+        let found = cut_by(&stage, &docs, &setup);
         let mut bytes = (0, 0);
         let of_lines = |text: &str| -> Vec<String> {
             text.split('\n')
@@ -302,7 +302,7 @@ fn real_pages_keep_no_span_of_three_sentences_that_came_before() {
     let config = sentence_dedup::Config { min_words: None, min_sentences: None, ..Default::default() };
     let stage: Arc<dyn Barrier> = Arc::new(sentence_dedup::Stage::with_units_per_task(config, 10_000));
     let setup = Setup { order: 5, part_docs: 90, memory_bytes: 1 << 20 };
-    let found = cut_by(stage, &docs, &setup);
+    let found = cut_by(&stage, &docs, &setup);
     let (mut cut_docs, mut whole) = (0, 0);
     let mut text = (String::new(), String::new());
     for (doc, found) in docs.iter().zip(&found) {

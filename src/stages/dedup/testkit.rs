@@ -128,9 +128,9 @@ pub(super) struct CutDoc {
 }
 
 /// What a barrier that cuts makes of each document.
-pub(super) fn cut_by(barrier: Arc<dyn Barrier>, docs: &[Document], setup: &Setup) -> Vec<CutDoc> {
+pub(super) fn cut_by(barrier: &Arc<dyn Barrier>, docs: &[Document], setup: &Setup) -> Vec<CutDoc> {
     let mut cx = Context::default();
-    let mut removals = removals_of(Arc::clone(&barrier), docs, setup).into_iter().peekable();
+    let mut removals = removals_of(Arc::clone(barrier), docs, setup).into_iter().peekable();
     let mut cut = |doc: &Document| {
         let Some((_, removal)) = removals.next_if(|(id, _)| *id == doc.id) else {
             return CutDoc { cuts: Vec::new(), left: Ok(doc.text.clone()) };

@@ -19,6 +19,7 @@
 //! share of the text) is what `other_ratio` and `mixed_languages` are for.
 
 mod detector;
+mod frequent_words;
 mod mixture;
 pub(super) mod pieces;
 mod rules;

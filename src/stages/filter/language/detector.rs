@@ -1,5 +1,9 @@
 //! The two ways to tell a language, behind one face: a number per language of a fixed list.
 //!
+//! The embedded way asks the words first, which are quick to count and tell a page of some length nearly without mistake;
+//! where they leave it open (few words, no language that fits, a script of one language) whatlang answers, and
+//! the words say how far it can be trusted.
+//!
 //! A *variety* is a language in one script, as the labels of GlotLID and OpenLID have it (`zho_Hans`, `zho_Hant`); where
 //! labels have no script, each language is one variety.
 
@@ -7,6 +11,7 @@ use std::collections::BTreeMap;
 
 use whatlang::Lang;
 
+use super::frequent_words::{FrequentWords, Vote};
 use crate::models::fasttext::FastText;
 use crate::text::langcodes::{self, Tag};
 
@@ -25,11 +30,26 @@ pub(super) struct Variety {
     pub script: Option<String>,
 }
 
+/// Nats by which the best language must be ahead for its words to settle the matter.
+const DECISIVE_NATS: f64 = 5.0;
+/// Fit from which on a language is not doubted.
+const GOOD_FIT: f64 = 0.6;
+/// Words from which on they can speak against whatlang.
+const MIN_WORDS: u64 = 20;
+
 enum Method {
-    /// whatlang, with the place of each of its languages in the list.
-    Embedded(BTreeMap<u8, usize>),
+    /// Frequent words and whatlang.
+    Embedded(Embedded),
     /// A model, with the variety of each of its labels.
     FastText(Box<FastText>, Vec<usize>),
+}
+
+/// Where the languages of the embedded ways are in the list.
+struct Embedded {
+    /// By whatlang's number.
+    whatlang: BTreeMap<u8, usize>,
+    /// By the number in [`FrequentWords`].
+    listed: Vec<usize>,
 }
 
 /// Scores of one text, 0 to 1.
@@ -90,15 +110,17 @@ fn best_of(scores: impl Iterator<Item = (usize, f64)>) -> Option<(usize, f64)> {
 }
 
 impl Detector {
-    /// whatlang's profiles.
+    /// whatlang's profiles and the lists of frequent words.
     pub(super) fn embedded() -> Self {
         let mut languages = Vec::new();
-        let mut places = BTreeMap::new();
+        let mut whatlang = BTreeMap::new();
         for lang in Lang::all() {
-            places.insert(*lang as u8, place_of(code(*lang), &mut languages));
+            whatlang.insert(*lang as u8, place_of(code(*lang), &mut languages));
         }
+        let codes = FrequentWords::get().codes();
+        let listed = codes.map(|code| place_of(code.to_owned(), &mut languages)).collect();
         let varieties = (0..languages.len()).map(|language| Variety { language, script: None }).collect();
-        Self { languages, varieties, method: Method::Embedded(places) }
+        Self { languages, varieties, method: Method::Embedded(Embedded { whatlang, listed }) }
     }
 
     /// A model. Fails with the first label that is no language code.
@@ -151,14 +173,7 @@ impl Detector {
             return None;
         }
         match &self.method {
-            Method::Embedded(places) => {
-                let info = match parts {
-                    [text] => whatlang::detect(text),
-                    parts => whatlang::detect(&parts.join("\n")),
-                }?;
-                let language = *places.get(&(info.lang() as u8))?;
-                Some(Scores::One(language, info.confidence().clamp(0.0, 1.0)))
-            }
+            Method::Embedded(embedded) => embedded.scores(parts),
             Method::FastText(model, places) => {
                 let probabilities = model.probabilities(parts);
                 if probabilities.is_empty() {
@@ -182,6 +197,50 @@ impl Detector {
             }
         }
     }
+}
+
+impl Embedded {
+    fn scores(&self, parts: &[&str]) -> Option<Scores> {
+        let vote = FrequentWords::get().vote(parts);
+        let words = vote.applies().then(|| self.by_words(&vote));
+        if let Some((language, nats, fit)) = words
+            && nats >= DECISIVE_NATS
+            && fit >= GOOD_FIT
+        {
+            return Some(Scores::One(language, confidence(nats)));
+        }
+        let info = match parts {
+            [text] => whatlang::detect(text),
+            parts => whatlang::detect(&parts.join("\n")),
+        };
+        let Some((best, nats, fit)) = words.filter(|_| vote.words >= MIN_WORDS) else {
+            return self.by_trigrams(&info?);
+        };
+        if fit >= GOOD_FIT {
+            return Some(Scores::One(best, confidence(nats)));
+        }
+        let Scores::One(language, score) = self.by_trigrams(&info?)? else { return None };
+        // What it knows and the words do not bear out is less sure.
+        let doubted = self.listed.iter().position(|&place| place == language);
+        let most = doubted.map_or(1.0, |listed| 1.0 - GOOD_FIT + vote.fit(listed));
+        Some(Scores::One(language, score.min(most)))
+    }
+
+    /// The best language by words, by how many nats it is ahead, and how well it fits.
+    fn by_words(&self, vote: &Vote) -> (usize, f64, f64) {
+        let (listed, nats) = vote.best();
+        (self.listed[listed], nats, vote.fit(listed))
+    }
+
+    fn by_trigrams(&self, info: &whatlang::Info) -> Option<Scores> {
+        let language = *self.whatlang.get(&(info.lang() as u8))?;
+        Some(Scores::One(language, info.confidence().clamp(0.0, 1.0)))
+    }
+}
+
+/// Probability of the better one of two languages of which it is so many nats ahead, both as likely before.
+fn confidence(nats: f64) -> f64 {
+    1.0 / (1.0 + (-nats).exp())
 }
 
 fn place_of(code: String, languages: &mut Vec<String>) -> usize {

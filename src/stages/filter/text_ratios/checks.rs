@@ -36,6 +36,7 @@ pub(super) enum Measure {
     SymbolLineRatio,
     CharRepetitionRatio,
     WordRepetitionRatio,
+    LetterOrderBits,
 }
 
 /// Number of measures.
@@ -81,6 +82,11 @@ pub(super) const SCORES: &[ScoreSpec] = &[
     score("symbol_line_ratio", "share of lines without a letter or number", 1.0),
     score("char_repetition_ratio", "share of the most frequent runs of `repeated_chars` characters", 1.0),
     score("word_repetition_ratio", "share of runs of `repeated_words` words that occur more than once", 1.0),
+    score(
+        "letter_order_bits",
+        "bits that a letter tells of the next one beyond what it does in a shuffle; 8 where it cannot be told",
+        8.0,
+    ),
 ];
 
 /// The reasons; all but the first in the order of [`LIMITS`].
@@ -151,6 +157,7 @@ pub(super) const REASONS: &[(&str, &str)] = &[
     ),
     ("repeated_char_runs", "frequent runs of characters make up more than `max_char_repetition_ratio`"),
     ("repeated_word_runs", "repeated runs of words make up more than `max_word_repetition_ratio`"),
+    ("scrambled_letters", "letters tell less of the next ones than `min_letter_order_bits`"),
 ];
 
 /// The checks: NeMo Curator's in its order, then the others.
@@ -190,6 +197,7 @@ pub(super) const LIMITS: &[Limit] = &[
     above("too_many_symbol_lines", "symbol_line_ratio", "max_symbol_line_ratio"),
     above("repeated_char_runs", "char_repetition_ratio", "max_char_repetition_ratio"),
     above("repeated_word_runs", "word_repetition_ratio", "max_word_repetition_ratio"),
+    below("scrambled_letters", "letter_order_bits", "min_letter_order_bits"),
 ];
 
 #[cfg(test)]
@@ -200,8 +208,8 @@ mod tests {
     fn measures_and_scores_have_the_same_order() {
         assert_eq!(SCORES[Measure::NonAlphanumericRatio as usize].name, "non_alphanumeric_ratio");
         assert_eq!(SCORES[Measure::LongestWordChars as usize].name, "longest_word_chars");
-        assert_eq!(SCORES[Measure::WordRepetitionRatio as usize].name, "word_repetition_ratio");
-        assert_eq!(Measure::WordRepetitionRatio as usize + 1, MEASURES);
+        assert_eq!(SCORES[Measure::LetterOrderBits as usize].name, "letter_order_bits");
+        assert_eq!(Measure::LetterOrderBits as usize + 1, MEASURES);
         let reasons: Vec<&str> = REASONS[1..].iter().map(|(reason, _)| *reason).collect();
         assert_eq!(LIMITS.iter().map(|limit| limit.reason).collect::<Vec<_>>(), reasons);
     }

@@ -139,6 +139,11 @@ pub struct Config {
     /// `word_repetition_filter`, 0.5, in lower case and without punctuation, which are words here. Off.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub max_word_repetition_ratio: Option<f64>,
+    /// Fewest bits, 0 to 8, that a letter tells of the next one in its word, beyond what it does when the page's letters are
+    /// shuffled: about 0 for scrambled or random letters, 0.3 to 2 for text of any language. Of the first 4,096 pairs; a page
+    /// with fewer than 200, or in Chinese, Japanese or Korean script, counts as 8. Ours. Off.
+    #[schemars(range(min = 0.0, max = 8.0))]
+    pub min_letter_order_bits: Option<f64>,
     /// Takes only letters and digits of ASCII, `?!,.` and newlines for alphanumeric in
     /// `max_non_alphanumeric_ratio`, as NeMo Curator does. Default: false.
     pub ascii_letters_only: bool,
@@ -223,6 +228,7 @@ impl Default for Config {
             max_symbol_line_ratio: None,
             max_char_repetition_ratio: None,
             max_word_repetition_ratio: None,
+            min_letter_order_bits: None,
             ascii_letters_only: false,
             boilerplate_strings: BOILERPLATE.map(str::to_owned).to_vec(),
             terminal_punctuation: None,
@@ -273,6 +279,7 @@ impl Config {
             self.max_symbol_line_ratio,
             self.max_char_repetition_ratio,
             self.max_word_repetition_ratio,
+            self.min_letter_order_bits,
         ]
     }
 }

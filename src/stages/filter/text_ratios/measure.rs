@@ -17,6 +17,9 @@ const COMMAS: [char; 7] = ['，', '、', '،', '﹐', '､', '՝', '߸'];
 /// Wide forms of brackets, and mathematical ones.
 const WIDE_BRACKETS: [char; 8] = ['⟨', '⟩', '（', '）', '［', '］', '｛', '｝'];
 
+/// What a page counts as whose letters are too few to tell.
+const UNTOLD_BITS: f64 = 8.0;
+
 /// Length of all boilerplate strings together up to which their automaton is a full table.
 const MAX_DFA_BYTES: usize = 4096;
 
@@ -76,6 +79,10 @@ pub(super) fn measure(settings: &Settings, text: &str, cx: &mut Context) -> [f64
         let places = (cx.features.word_counts(text).words + 1).saturating_sub(n as u64);
         let repeated = cx.features.repeated_words(text, n);
         values.set(M::WordRepetitionRatio, ratio(repeated, places));
+    }
+    if values.wants(&[M::LetterOrderBits]) {
+        let bits = cx.features.letter_order(text);
+        values.set(M::LetterOrderBits, bits.map_or(UNTOLD_BITS, |bits| bits.clamp(0.0, UNTOLD_BITS)));
     }
     values.values
 }
