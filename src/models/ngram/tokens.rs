@@ -373,7 +373,8 @@ mod tests {
         let mut found = Vec::new();
         tokens.each(line, |token| found.push(token.to_owned()));
         assert!(found.iter().all(|token| !token.is_empty()));
-        assert_eq!(joined, found.iter().map(|token| format!("{token} ")).collect::<String>());
+        let spelled: String = found.iter().flat_map(|token| [token.as_str(), " "]).collect();
+        assert_eq!(joined, spelled);
         let split: Vec<&[u8]> = super::super::train::split(joined.as_bytes()).collect();
         assert_eq!(split, found.iter().map(String::as_bytes).collect::<Vec<_>>());
         found
