@@ -125,3 +125,68 @@ fn mistakes_are_known_before_any_work() {
     let left = std::fs::read_dir(dir.path()).unwrap().count();
     assert_eq!(left, 1);
 }
+
+/// What `lm score` prints for some lines, and its exit code.
+fn score(args: &[&str], lines: &str) -> (String, String, Option<i32>) {
+    use std::process::Stdio;
+    let mut command = super::support::tamis();
+    command.args(["lm", "score"]).args(args);
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // A program that stops before it reads is fine.
+    drop(child.stdin.take().unwrap().write_all(lines.as_bytes()));
+    let output = child.wait_with_output().unwrap();
+    (stdout(&output), stderr(&output), output.status.code())
+}
+
+#[test]
+fn tokens_of_all_kinds_are_the_same_in_training_and_scoring() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_string_lossy().into_owned();
+    let text = text().replace("w1", "Lámp river, ").replace('7', "中");
+    std::fs::write(path("text"), &text).unwrap();
+    let document = serde_json::json!({ "text": text }).to_string() + "\n";
+    std::fs::write(path("docs.jsonl"), document).unwrap();
+    let pipeline = format!("name: docs\ninput:\n  - jsonl: {{ paths: [{}] }}\n", path("docs.jsonl"));
+    std::fs::write(path("docs.yaml"), pipeline).unwrap();
+    let pieces = "sentencepiece:fixtures/models/sentencepiece/bpe.model";
+    let lines = "Lámp river, w44 w3\n\n中\u{301}文 w44\n";
+    let mut seen = std::collections::BTreeSet::new();
+    for (number, (tokens, normalize)) in
+        [("space", "ccnet"), ("words", "none"), ("characters", "none"), (pieces, "none"), (pieces, "ccnet")]
+            .into_iter()
+            .enumerate()
+    {
+        let (arpa, binary) = (path(&format!("{number}.arpa")), path(&format!("{number}.bin")));
+        let how = ["--tokens", tokens, "--normalize", normalize];
+        let output = train(dir.path(), &[&["--text", &path("text"), "--arpa", &arpa][..], &how].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        let output =
+            train(dir.path(), &[&["--input", &path("docs.yaml"), "--binary", &binary][..], &how].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        let note = std::fs::read(arpa.clone() + ".tokens.json").unwrap();
+        assert_eq!(note, std::fs::read(binary.clone() + ".tokens.json").unwrap());
+
+        // The note says how, so that no option is needed; both models are the same.
+        let (rows, _, code) = score(&["--model", &arpa], lines);
+        assert_eq!((rows.lines().count(), code), (3, Some(0)));
+        let second = rows.lines().nth(1).unwrap();
+        assert_eq!(second.split('\t').nth(1), Some("1"), "{second}");
+        assert_eq!(score(&[&["--model", &binary][..], &how].concat(), lines).0, rows);
+        assert!(seen.insert(rows));
+        let (_, error, code) =
+            score(&["--model", &binary, "--tokens", "space", "--normalize", "none"], lines);
+        assert_eq!(code, Some(2), "{error}");
+        assert!(error.contains(".bin.tokens.json") && error.contains(tokens), "{error}");
+
+        // Without the note, options alone decide.
+        std::fs::remove_file(arpa.clone() + ".tokens.json").unwrap();
+        let (rows, _, code) = score(&["--model", &arpa], lines);
+        assert_eq!((rows.lines().count(), code), (3, Some(0)));
+        let told = score(&[&["--model", &arpa][..], &how].concat(), lines).0;
+        assert_eq!(told, score(&["--model", &binary], lines).0);
+    }
+    let (_, error, code) = score(&["--model", &path("0.bin"), "--tokens", "pieces"], lines);
+    assert_eq!(code, Some(2));
+    assert!(error.contains("must be `space`, `words`"), "{error}");
+}

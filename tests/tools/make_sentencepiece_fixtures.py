@@ -5,8 +5,8 @@
     python tests/tools/make_sentencepiece_fixtures.py --compare TEXT_FILE...
 
 The training text is invented here, so the models are ours. With `--compare`, models with the library's usual
-normalisation (`nmt_nfkc`) are trained on the given files and both programs cut every line of them (`cargo test` must
-have built the library's test binary before); any line that differs is printed.
+normalisation (`nmt_nfkc`) are trained on the first file and both programs cut every line of all files (`cargo test` must
+have built the library's test binary before); lines that differ are printed.
 """
 
 import json
@@ -88,8 +88,8 @@ def compare(files):
     for kind in ["unigram", "bpe"]:
         prefix = pathlib.Path(tempfile.mkdtemp()) / kind
         sentencepiece.SentencePieceTrainer.train(
-            input=",".join(files), model_prefix=str(prefix), model_type=kind, vocab_size=4000,
-            hard_vocab_limit=False, minloglevel=2,
+            input=files[0], model_prefix=str(prefix), model_type=kind, vocab_size=8000,
+            character_coverage=0.98, hard_vocab_limit=False, minloglevel=2,
         )
         processor = sentencepiece.SentencePieceProcessor(model_file=f"{prefix}.model")
         cases = prefix.with_suffix(".jsonl")

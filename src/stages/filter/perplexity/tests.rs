@@ -118,3 +118,56 @@ fn a_trained_model_is_the_same_whatever_the_memory_and_changes_are_seen() {
     let changed = stage(&SPEC, options).ready(&folder.path().join("a")).unwrap_err();
     assert!(changed.to_string().contains("not the model that this run trained"), "{changed}");
 }
+
+#[test]
+fn pieces_are_scored_as_the_models_own_words() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, pieces) in [("en", "unigram"), ("deu", "bpe")] {
+        let from = format!("fixtures/models/sentencepiece/{pieces}.model");
+        std::fs::copy(from, dir.path().join(format!("{name}.sp"))).unwrap();
+    }
+    let tokens = json!({"sentencepiece": dir.path().join("{language}.sp")});
+    let options = json!({"models": {"en": MODEL, "deu": MODEL}, "tokens": tokens, "normalize": "ccnet"});
+    let mut cx = BuildContext::default();
+    assert!((SPEC.build)(options.clone(), &mut cx).is_ok());
+    // Two files of pieces are part of the plan beside the models.
+    assert_eq!(cx.files.iter().filter(|(path, _)| path.ends_with(".sp")).count(), 2);
+    let stage = stage(&SPEC, options);
+    let text = "the lamps of the RIVER\n\nkettle";
+    for (language, pieces) in [("en", "unigram"), ("de", "bpe")] {
+        let path = format!("fixtures/models/sentencepiece/{pieces}.model");
+        let apart = LmTokens::open(&Tokens::SentencePiece(path), Normalize::Ccnet).unwrap();
+        let mut doc = case_files::document(text);
+        doc.language = Some(language.to_owned());
+        let mut cx = Context { stage: "perplexity".to_owned(), ..Context::default() };
+        stage.process(&mut doc, &mut cx);
+        let model = Model::open(MODEL).unwrap();
+        let mut sum = SentenceScore::default();
+        for line in ["the lamps of the RIVER", "kettle"] {
+            let mut tokens = String::new();
+            apart.line(line, &mut tokens);
+            sum.merge(&model.score_sentence(tokens.split_ascii_whitespace(), true, true));
+        }
+        assert!(sum.tokens > 8, "{}", sum.tokens);
+        assert_eq!(doc.stored_score("perplexity", "perplexity"), Some(sum.perplexity()), "{language}");
+    }
+}
+
+#[test]
+fn tokens_that_do_not_fit_are_mistakes() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = dir.path().join("m.arpa");
+    std::fs::copy(MODEL, &model).unwrap();
+    let note = LmTokens::open(&Tokens::Characters, Normalize::None).unwrap();
+    note.note().write(&model).unwrap();
+    let path = model.to_string_lossy().into_owned();
+    assert!(errors(json!({"model": path, "tokens": "characters"})).is_empty());
+    let found = errors(json!({"model": path}));
+    assert!(found[0].starts_with("tokens: ") && found[0].contains("`characters`"), "{found:?}");
+    let found = errors(json!({"model": MODEL, "tokens": {"sentencepiece": "{language}.model"}}));
+    assert!(found[0].contains("one model for all languages"), "{found:?}");
+    let found = errors(json!({"model": MODEL, "tokens": {"tokenizer": "absent.json"}}));
+    assert!(found[0].starts_with("tokens: ") && found[0].contains("absent.json"), "{found:?}");
+    let found = errors(json!({"model": MODEL, "tokens": {"sentencepiece": MODEL}}));
+    assert!(found[0].contains("no usable SentencePiece model"), "{found:?}");
+}
