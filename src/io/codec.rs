@@ -13,6 +13,7 @@
 mod gzip;
 pub mod payload;
 mod resync;
+mod whole;
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -22,6 +23,7 @@ use flate2::{Crc, Decompress, FlushDecompress, Status};
 use zstd::stream::raw::{Decoder as ZstdDecoder, Operation};
 
 use crate::error::{Error, Result};
+pub use whole::read_whole;
 
 /// Bytes of the compressed file that are held at a time.
 const PACKED_BYTES: usize = 256 << 10;

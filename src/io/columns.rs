@@ -2,6 +2,7 @@
 //!
 //! Only the asked-for columns are read and decompressed. Own code on the `parquet` crate's Arrow reader.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use arrow_array::cast::AsArray;
@@ -23,6 +24,27 @@ pub struct StringColumns {
     pub rows: u64,
     /// Bytes that the columns take before compression, from the footer: an estimate of the text's size.
     pub plain_bytes: u64,
+}
+
+/// Whether a file begins as Parquet files do.
+///
+/// # Errors
+/// [`Error::Io`] where it cannot be read.
+pub fn is_parquet(path: impl AsRef<Path>) -> Result<bool> {
+    let mut head = Vec::new();
+    let file = super::open(&path)?;
+    file.take(4).read_to_end(&mut head).map_err(Error::io("read", path))?;
+    Ok(head == b"PAR1")
+}
+
+/// Names of the columns of a Parquet file, those inside structs and lists with dots.
+///
+/// # Errors
+/// [`Error::Io`] where it cannot be opened; [`Error::Damaged`] where it is no Parquet file.
+pub fn column_names(path: impl AsRef<Path>) -> Result<Vec<String>> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(super::open(&path)?)
+        .map_err(|error| Error::damaged(&path, error.to_string()))?;
+    Ok(builder.parquet_schema().columns().iter().map(|column| column.path().string()).collect())
 }
 
 impl StringColumns {

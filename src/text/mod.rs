@@ -10,6 +10,7 @@ mod exceptions;
 pub mod features;
 pub mod langcodes;
 pub mod letter_order;
+pub mod letters;
 pub mod line_index;
 pub mod lines;
 pub mod repetition;
