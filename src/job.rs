@@ -298,12 +298,16 @@ fn input_infos(plan: &Plan, readers: &[Box<dyn Reader>]) -> Vec<InputInfo> {
 }
 
 fn stage_infos(plan: &Plan, stages: &[(&'static StageSpec, Built)]) -> Vec<StageInfo> {
-    let info = |(stage, (spec, _)): (&StagePlan, &(&'static StageSpec, Built))| StageInfo {
+    let info = |(stage, (spec, built)): (&StagePlan, &(&'static StageSpec, Built))| StageInfo {
         name: stage.id.clone(),
         kind: json_name(&spec.kind),
         summary: spec.summary.to_owned(),
         mode: stage.filter.map_or_else(|| "drop".to_owned(), |filter| json_name(&filter.mode)),
         limits: crate::report::limits_of(spec, &stage.id, &stage.options),
+        sets: match built {
+            Built::Doc(stage) => stage.searched_sets(),
+            Built::Reader(_) | Built::Barrier(_) => Vec::new(),
+        },
     };
     let read = StageInfo {
         name: "read".to_owned(),
@@ -311,6 +315,7 @@ fn stage_infos(plan: &Plan, stages: &[(&'static StageSpec, Built)]) -> Vec<Stage
         summary: "Records that became documents.".to_owned(),
         mode: "drop".to_owned(),
         limits: Vec::new(),
+        sets: Vec::new(),
     };
     std::iter::once(read).chain(plan.stages.iter().zip(stages).map(info)).collect()
 }

@@ -222,6 +222,11 @@ pub trait DocStage: Send + Sync {
         Vec::new()
     }
 
+    /// The sets of texts that it looks for in every document, as the report names them ([`Context::hits`] says what was found).
+    fn searched_sets(&self) -> Vec<SearchedSet> {
+        Vec::new()
+    }
+
     /// Takes up what its passes wrote. Called before documents come, perhaps several times and from several threads.
     ///
     /// # Errors
@@ -231,9 +236,43 @@ pub trait DocStage: Send + Sync {
     }
 }
 
+/// A set of texts that a stage looks for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SearchedSet {
+    /// Its name.
+    pub name: String,
+    /// Examples in it.
+    pub examples: u64,
+    /// Examples that are too short to be looked for.
+    pub too_short: u64,
+}
+
+/// A text of a set that stands in a document: a row of `hits/`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hit {
+    /// Name of the set.
+    pub set: std::sync::Arc<str>,
+    /// Number of the example in the set, from 1.
+    pub example: u64,
+    /// Name of the example, where the set has names.
+    pub example_id: Option<String>,
+    /// Field of the example that was found.
+    pub field: std::sync::Arc<str>,
+    /// Different n-grams of the field that stand in the document.
+    pub ngrams: u64,
+    /// Different n-grams that the field has.
+    pub all_ngrams: u64,
+    /// The longest stretch that is the same: bytes of the text as it came to the stage, at character borders.
+    pub range: std::ops::Range<usize>,
+    /// What stands in front of it, the stretch itself (its beginning, where it is long), what stands behind it.
+    pub context: [String; 3],
+}
+
 /// Working memory of one thread, handed from stage to stage with the document.
 #[derive(Default)]
 pub struct Context {
+    /// What the stage that is running found of texts that it looks for; the engine writes it to `hits/`.
+    pub hits: Vec<Hit>,
     /// Words and lines of the document's text, computed on first use and kept until the text changes.
     pub features: Features,
     /// Name of the stage that is running; set by the engine.

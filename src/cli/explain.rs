@@ -2,11 +2,12 @@
 //! or not.
 //!
 //! Looks the page up by id or address in `corpus/` and `rejects/` (Bloom filters leave out what cannot
-//! hold it), follows `duplicates/` to the page that stayed, lists what `cuts/` has of it, and finds unreadable records by `FILE` or
+//! hold it), follows `duplicates/` to the page that stayed, lists what `cuts/` and `hits/` have of it, and finds unreadable records by `FILE` or
 //! `FILE:OFFSET` in `quarantine.jsonl`. Memory does not grow with the run.
 
 mod answer_text;
 mod diff;
+mod found;
 mod hints;
 mod twins;
 
@@ -98,6 +99,9 @@ struct Page {
     /// Pieces that were taken out of its text, and how many more there are than are listed.
     cuts: Vec<CutOut>,
     cuts_left_out: usize,
+    /// Text of evaluation sets that was found in it, and how many more there are than are listed.
+    hits: Vec<found::FoundText>,
+    hits_left_out: usize,
     fields: Map<String, Value>,
     text: Option<String>,
 }
@@ -266,6 +270,7 @@ fn page(run: &Path, stages: &[String], folder: &str, row: &Map<String, Value>) -
     let copy_of = if kept { Vec::new() } else { follow_copies(run, row)? };
     let (copies, copies_left_out) = copies_of(run, &id)?;
     let (cuts, cuts_left_out) = cuts_of(run, &id)?;
+    let (hits, hits_left_out) = found::hits_of(run, &id)?;
     Ok(Page {
         url: owned("url"),
         date: owned("date"),
@@ -282,6 +287,8 @@ fn page(run: &Path, stages: &[String], folder: &str, row: &Map<String, Value>) -
         copies_left_out,
         cuts,
         cuts_left_out,
+        hits,
+        hits_left_out,
         fields,
         text: text(row, "text").map(|text| snippet(text, 400)),
         id,

@@ -7,15 +7,16 @@ use crate::io::{self, folders};
 use crate::stage::TaskReport;
 
 /// Folders of a run directory.
-const FOLDERS: [&str; 8] =
-    ["corpus", "rejects", "duplicates", "cuts", "signatures", "models", "tokens", "work"];
+const FOLDERS: [&str; 9] =
+    ["corpus", "rejects", "duplicates", "cuts", "hits", "signatures", "models", "tokens", "work"];
 /// Outputs that a run directory without plan must not have: nobody knows which run they are of.
-const OUTPUTS: [&str; 11] = [
+const OUTPUTS: [&str; 12] = [
     "corpus",
     "models",
     "rejects",
     "duplicates",
     "cuts",
+    "hits",
     "signatures",
     "tokens",
     "tokenizer.json",

@@ -19,7 +19,7 @@ use crate::io;
 use crate::io::docfile::DocWriter;
 use crate::stage::{Barrier, DocStage, Observer, Pass, Position, Reader, Side, TaskEnv, TaskReport};
 use crate::stages::write::{
-    CorpusSchema, CorpusWriter, CutsWriter, DuplicatesWriter, QuarantineWriter, RejectsWriter,
+    CorpusSchema, CorpusWriter, CutsWriter, DuplicatesWriter, HitsWriter, QuarantineWriter, RejectsWriter,
 };
 
 /// Payload after which a part ends.
@@ -288,6 +288,7 @@ struct PartWriters {
     rejects: RejectsWriter,
     duplicates: DuplicatesWriter,
     cuts: CutsWriter,
+    hits: HitsWriter,
     quarantine: QuarantineWriter,
 }
 
@@ -315,6 +316,7 @@ impl PartWriters {
             rejects: RejectsWriter::create(table("rejects"), segment.reject_texts)?,
             duplicates: DuplicatesWriter::create(table("duplicates"))?,
             cuts: CutsWriter::create(table("cuts"))?,
+            hits: HitsWriter::create(table("hits"), segment.reject_texts)?,
             quarantine: QuarantineWriter::create(quarantine)?,
         })
     }
@@ -327,7 +329,10 @@ impl PartWriters {
             Input::Docs { barrier, .. } => barrier.1.as_str(),
             Input::Files { .. } => "read",
         };
-        for Finished { doc, fate, cuts } in finished {
+        for Finished { doc, fate, cuts, hits } in finished {
+            for (slot, hit) in &hits {
+                self.hits.write(&doc, &segment.slots[*slot].id, hit)?;
+            }
             if let Some(taken) = cuts {
                 let text = taken.text.as_ref().unwrap_or(&doc.text);
                 for cut in &taken.cuts {
@@ -381,6 +386,7 @@ impl PartWriters {
         self.rejects.finish()?;
         self.duplicates.finish()?;
         self.cuts.finish()?;
+        self.hits.finish()?;
         self.quarantine.finish()
     }
 }

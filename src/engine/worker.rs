@@ -4,7 +4,7 @@ use cpu_time::ThreadTime;
 
 use super::segment::{Mode, Slot};
 use crate::document::{Document, Outcome, Reason};
-use crate::stage::{Barrier, Context, Cut, Duplicate, Flow, Histogram, Removal, StageStats};
+use crate::stage::{Barrier, Context, Cut, Duplicate, Flow, Histogram, Hit, Removal, StageStats};
 
 /// What became of a document in a segment.
 pub(super) struct Finished {
@@ -12,6 +12,8 @@ pub(super) struct Finished {
     pub fate: Fate,
     /// What the barrier behind us took out of its text.
     pub cuts: Option<Taken>,
+    /// What stages found in it, with their numbers.
+    pub hits: Vec<(usize, Hit)>,
 }
 
 /// Pieces that were taken out of a text.
@@ -77,17 +79,19 @@ impl Worker {
         count_groups(behind, &doc, removed.is_some());
         if let Some((reason, copy)) = removed {
             *behind.reasons.entry(reason.name.to_owned()).or_default() += 1;
-            return Finished { doc, fate: Fate::Removed(reason, copy), cuts };
+            return Finished { doc, fate: Fate::Removed(reason, copy), cuts, hits: Vec::new() };
         }
         behind.docs_out += 1;
         behind.bytes_out += doc.weight_bytes() as u64;
         self.context.features.reset();
+        let mut hits = Vec::new();
         let mut before = ThreadTime::now();
         for (number, slot) in slots.iter().enumerate() {
             let bytes_in = doc.weight_bytes() as u64;
             let scores_before = doc.scores.len();
             self.context.stage.clone_from(&slot.id);
             let outcome = slot.stage.process(&mut doc, &mut self.context);
+            hits.extend(self.context.hits.drain(..).map(|hit| (number, hit)));
             let stats = &mut self.stats[number + 1];
             stats.docs_in += 1;
             stats.bytes_in += bytes_in;
@@ -122,7 +126,8 @@ impl Worker {
                 (Some(reason), mode) => {
                     doc.raw = None;
                     let keep_text = !matches!(mode, Mode::Sample(ratio) if !is_sampled(&doc.id, ratio));
-                    return Finished { doc, fate: Fate::Dropped { slot: number, reason, keep_text }, cuts };
+                    let fate = Fate::Dropped { slot: number, reason, keep_text };
+                    return Finished { doc, fate, cuts, hits };
                 }
             }
             stats.docs_out += 1;
@@ -135,7 +140,7 @@ impl Worker {
             }
             signature
         });
-        Finished { doc, fate: Fate::Kept(signature), cuts }
+        Finished { doc, fate: Fate::Kept(signature), cuts, hits }
     }
 
     /// Takes pieces out of the text; with the reason where the document goes for what is left, which then has its

@@ -18,7 +18,7 @@ use super::node::{self, Node, Value};
 use super::registry::{self, Section, find};
 use crate::document::{Document, Outcome};
 use crate::error::Result as FileResult;
-use crate::stage::{BuildContext, Built, Context, DocStage, OptionError, Pass, StageSpec};
+use crate::stage::{BuildContext, Built, Context, DocStage, OptionError, Pass, SearchedSet, StageSpec};
 use crate::text::langcodes;
 
 /// The table behind `per_language: builtin`.
@@ -230,6 +230,16 @@ impl DocStage for Chooser {
             passes.extend(stage.passes(&format!("{name}-{language}"), &dir.join(language)));
         }
         passes
+    }
+
+    fn searched_sets(&self) -> Vec<SearchedSet> {
+        let mut sets = self.general.searched_sets();
+        for set in self.by_language.values().flat_map(|stage| stage.searched_sets()) {
+            if !sets.iter().any(|known| known.name == set.name) {
+                sets.push(set);
+            }
+        }
+        sets
     }
 
     fn ready(&self, dir: &Path) -> FileResult<()> {

@@ -63,6 +63,7 @@ fn infos(filters: &[Refilter]) -> Vec<StageInfo> {
         summary: "Documents of the corpus that was decided about again.".to_owned(),
         mode: "drop".to_owned(),
         limits: Vec::new(),
+        sets: Vec::new(),
     };
     let info = |filter: &Refilter| StageInfo {
         name: filter.id.clone(),
@@ -70,6 +71,7 @@ fn infos(filters: &[Refilter]) -> Vec<StageInfo> {
         summary: filter.spec.summary.to_owned(),
         mode: mode_name(filter.now.mode),
         limits: limits_of(filter.spec, &filter.id, &filter.options),
+        sets: Vec::new(),
     };
     std::iter::once(read).chain(filters.iter().map(info)).collect()
 }

@@ -6,6 +6,7 @@
 
 mod charts;
 mod clusters;
+mod contamination;
 mod format;
 mod html;
 mod limits;
@@ -26,6 +27,7 @@ use crate::error::Result;
 use crate::io::{AtomicFile, write_json};
 
 pub use clusters::{Cluster, Duplicates, duplicates};
+pub use contamination::{FoundExample, FoundSet};
 pub use format::{bytes as human_bytes, count as human_count, precise as human_measure};
 pub use limits::{Limit, limits_of};
 pub use model::{Corpus, Pass, Read, Report, Stage, Timing};

@@ -8,6 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::clusters::{self, Duplicates};
+use super::contamination::{self, FoundSet};
 use super::limits::Limit;
 use super::rates::{self, Uneven};
 use super::redecided::Redecided;
@@ -42,6 +43,9 @@ pub struct Report {
     pub redecided: Option<Redecided>,
     /// What was found twice.
     pub duplicates: Option<Duplicates>,
+    /// What was found of evaluation sets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contamination: Vec<FoundSet>,
     /// Manifest of the token shards.
     pub tokens: Option<serde_json::Value>,
     /// Other counts of all passes.
@@ -194,6 +198,7 @@ impl Report {
             ),
             redecided: summary.redecided.clone(),
             duplicates: clusters::duplicates(run, clusters::LARGEST)?,
+            contamination: contamination::collect(run, &summary.stages)?,
             tokens: summary.tokens.clone(),
             counts: summary.total.counts.clone(),
             passes: summary

@@ -3,6 +3,7 @@
 //! Page texts and addresses are hostile input: all of them are escaped, none becomes a link, and the page
 //! forbids scripts and outside content by its own policy.
 
+mod contamination;
 mod corpus;
 mod rates;
 mod redecided;
@@ -35,7 +36,7 @@ pub(super) fn render(report: &Report) -> String {
         ),
     );
     tiles(&mut html, report);
-    let sections: [(&str, &str, String); 11] = [
+    let sections: [(&str, &str, String); 12] = [
         ("redecided", "What other limits change", redecided::redecided(report)),
         ("funnel", "From crawl to corpus", funnel(report)),
         ("reasons", "Why documents were dropped", reasons(report)),
@@ -43,6 +44,7 @@ pub(super) fn render(report: &Report) -> String {
         ("rates", "Removal by language and source", rates::rates(report)),
         ("languages", "Languages of the corpus", corpus::languages(report)),
         ("duplicates", "Duplicates", corpus::duplicates(report)),
+        ("contamination", "Evaluation sets", contamination::contamination(report)),
         ("input", "Input", corpus::input(report)),
         ("quarantine", "Records that could not be read", corpus::quarantine(report)),
         ("tokens", "Token shards", tokens::tokens(report)),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::limits::Limit;
 use super::redecided::Redecided;
-use crate::stage::{Histogram, StageStats, TaskReport};
+use crate::stage::{Histogram, SearchedSet, StageStats, TaskReport};
 
 /// A finished run, as the engine counted it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -64,6 +64,9 @@ pub struct StageInfo {
     /// The limits on its scores that are switched on, in the order of its checks.
     #[serde(default)]
     pub limits: Vec<Limit>,
+    /// The sets of texts that it looks for.
+    #[serde(default)]
+    pub sets: Vec<SearchedSet>,
 }
 
 /// One pass of the run.

@@ -103,6 +103,7 @@ fn finish(stages: Vec<StageStats>, causes: &[(&str, u64)]) -> RunSummary {
                 summary: summary.to_owned(),
                 mode: mode.to_owned(),
                 limits: limits(name),
+                sets: Vec::new(),
             })
             .into(),
         passes: vec![pass("segment-0", 2, 3.2), pass("minhash-bands", 16, 0.4), pass("corpus", 2, 0.9)],

@@ -134,8 +134,43 @@ fn describe_page(out: &mut String, page: &Page) {
             line(out, format_args!("    and {} more", human_count(page.cuts_left_out as u64)));
         }
     }
+    describe_hits(out, page);
     if let Some(text) = page.text.as_ref().filter(|text| !text.is_empty()) {
         line(out, format_args!("\n  {text}"));
+    }
+}
+
+fn describe_hits(out: &mut String, page: &Page) {
+    if page.hits.is_empty() {
+        return;
+    }
+    let all = (page.hits.len() + page.hits_left_out) as u64;
+    line(out, format_args!("\n  text of evaluation sets in it: {}", human_count(all)));
+    for hit in &page.hits {
+        line(
+            out,
+            format_args!(
+                "    {} {}, {}: {} of {} n-grams, bytes {} to {}, {}",
+                clean(&hit.set),
+                clean(&hit.example),
+                clean(&hit.field),
+                hit.ngrams,
+                hit.all_ngrams,
+                hit.start,
+                hit.end,
+                clean(&hit.stage)
+            ),
+        );
+        if let Some(text) = &hit.text {
+            let around = |part: &Option<String>| {
+                clean(&part.as_deref().unwrap_or_default().replace(['\n', '\r', '\t'], " "))
+            };
+            let (before, text, after) = (around(&hit.before), snippet(text, 200), around(&hit.after));
+            line(out, format_args!("      {before}[{text}]{after}"));
+        }
+    }
+    if page.hits_left_out > 0 {
+        line(out, format_args!("    and {} more", human_count(page.hits_left_out as u64)));
     }
 }
 
