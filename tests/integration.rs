@@ -9,6 +9,8 @@ mod classifier;
 mod crawl;
 #[path = "bench/data.rs"]
 mod data;
+#[path = "suite/decontaminate.rs"]
+mod decontaminate;
 #[path = "suite/generated.rs"]
 mod generated;
 #[path = "suite/languages.rs"]

@@ -6,6 +6,7 @@
 
 mod boilerplate;
 mod data;
+mod decontaminate;
 mod dedup;
 mod extraction;
 mod extremes;
@@ -21,7 +22,8 @@ mod tokens;
 /// Name, what is measured, how to run it.
 const BENCHMARKS: &[(&str, &str, fn())] = &[
     ("boilerplate", "what the rules take out of real pages, text per CPU second", boilerplate::run),
-    ("dedup", "signatures and exact hashes", dedup::run),
+    ("decontaminate", "evaluation sets looked for in pages, text per CPU second", decontaminate::run),
+    ("dedup", "signatures, whole jobs of every dedup stage", dedup::run),
     ("extraction", "main text: score on the shared sets, HTML per CPU second", extraction::run),
     ("extremes", "every filter on one line of 50 MB, ten million line feeds: linear time", extremes::run),
     ("filters", "the statistical filters, alone and chained", filters::run),

@@ -10,6 +10,7 @@ pub mod classifier;
 pub mod dclm_quality;
 pub mod dclm_repetition;
 mod dclm_words;
+pub mod decontaminate;
 pub mod fineweb_quality;
 pub mod gopher_quality;
 pub mod gopher_repetition;
@@ -43,4 +44,5 @@ pub static STAGES: &[&StageSpec] = &[
     &keywords::SPEC,
     &classifier::SPEC,
     &perplexity::SPEC,
+    &decontaminate::SPEC,
 ];
