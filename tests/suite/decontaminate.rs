@@ -183,7 +183,7 @@ fn planted_examples_are_found_and_unrelated_pages_are_clean() {
     );
     let wrong: Vec<&String> =
         found.iter().filter(|id| !id.starts_with("gsm8k ") && !id.starts_with("human-eval ")).collect();
-    // HumanEval/78 quotes this article's first sentence, and nothing else is shared with any of the articles.
+    // HumanEval/78 quotes this article's first thirteen words, and nothing else is shared with any of the articles.
     assert_eq!(wrong, ["text/xquad-contexts/xquad.en.txt 201"], "unrelated pages that go");
     let clean = StringColumns::read(&run_dir.join("corpus"), &["id"]).len();
     println!("{} planted pages found, none of {clean} unrelated ones", planted.len());
