@@ -37,6 +37,7 @@ pub(super) enum Measure {
     CharRepetitionRatio,
     WordRepetitionRatio,
     LetterOrderBits,
+    HanRatio,
 }
 
 /// Number of measures.
@@ -87,6 +88,7 @@ pub(super) const SCORES: &[ScoreSpec] = &[
         "bits that a letter tells of the next one beyond what it does in a shuffle; 8 where it cannot be told",
         8.0,
     ),
+    score("han_ratio", "Chinese characters per character", 1.0),
 ];
 
 /// The reasons; all but the first in the order of [`LIMITS`].
@@ -158,6 +160,7 @@ pub(super) const REASONS: &[(&str, &str)] = &[
     ("repeated_char_runs", "frequent runs of characters make up more than `max_char_repetition_ratio`"),
     ("repeated_word_runs", "repeated runs of words make up more than `max_word_repetition_ratio`"),
     ("scrambled_letters", "letters tell less of the next ones than `min_letter_order_bits`"),
+    ("too_few_han", "a smaller share of characters is Chinese than `min_han_ratio`"),
 ];
 
 /// The checks: NeMo Curator's in its order, then the others.
@@ -198,6 +201,7 @@ pub(super) const LIMITS: &[Limit] = &[
     above("repeated_char_runs", "char_repetition_ratio", "max_char_repetition_ratio"),
     above("repeated_word_runs", "word_repetition_ratio", "max_word_repetition_ratio"),
     below("scrambled_letters", "letter_order_bits", "min_letter_order_bits"),
+    below("too_few_han", "han_ratio", "min_han_ratio"),
 ];
 
 #[cfg(test)]
@@ -209,7 +213,8 @@ mod tests {
         assert_eq!(SCORES[Measure::NonAlphanumericRatio as usize].name, "non_alphanumeric_ratio");
         assert_eq!(SCORES[Measure::LongestWordChars as usize].name, "longest_word_chars");
         assert_eq!(SCORES[Measure::LetterOrderBits as usize].name, "letter_order_bits");
-        assert_eq!(Measure::LetterOrderBits as usize + 1, MEASURES);
+        assert_eq!(SCORES[Measure::HanRatio as usize].name, "han_ratio");
+        assert_eq!(Measure::HanRatio as usize + 1, MEASURES);
         let reasons: Vec<&str> = REASONS[1..].iter().map(|(reason, _)| *reason).collect();
         assert_eq!(LIMITS.iter().map(|limit| limit.reason).collect::<Vec<_>>(), reasons);
     }

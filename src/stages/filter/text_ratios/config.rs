@@ -144,6 +144,10 @@ pub struct Config {
     /// with fewer than 200, or in Chinese, Japanese or Korean script, counts as 8. Ours. Off.
     #[schemars(range(min = 0.0, max = 8.0))]
     pub min_letter_order_bits: Option<f64>,
+    /// Smallest share of Chinese characters (U+4E00 to U+9FFF) among all characters, marks and white space included.
+    /// ChineseWebText (Chen et al. 2023): 0.3. Off.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub min_han_ratio: Option<f64>,
     /// Takes only letters and digits of ASCII, `?!,.` and newlines for alphanumeric in
     /// `max_non_alphanumeric_ratio`, as NeMo Curator does. Default: false.
     pub ascii_letters_only: bool,
@@ -229,6 +233,7 @@ impl Default for Config {
             max_char_repetition_ratio: None,
             max_word_repetition_ratio: None,
             min_letter_order_bits: None,
+            min_han_ratio: None,
             ascii_letters_only: false,
             boilerplate_strings: BOILERPLATE.map(str::to_owned).to_vec(),
             terminal_punctuation: None,
@@ -280,6 +285,7 @@ impl Config {
             self.max_char_repetition_ratio,
             self.max_word_repetition_ratio,
             self.min_letter_order_bits,
+            self.min_han_ratio,
         ]
     }
 }

@@ -84,6 +84,10 @@ pub(super) fn measure(settings: &Settings, text: &str, cx: &mut Context) -> [f64
         let bits = cx.features.letter_order(text);
         values.set(M::LetterOrderBits, bits.map_or(UNTOLD_BITS, |bits| bits.clamp(0.0, UNTOLD_BITS)));
     }
+    if values.wants(&[M::HanRatio]) {
+        let han = text.chars().filter(|c| ('\u{4e00}'..='\u{9fff}').contains(c)).count();
+        values.set(M::HanRatio, ratio(han as u64, chars));
+    }
     values.values
 }
 
