@@ -1,4 +1,4 @@
-//! Every filter on texts that no page should be: one line of 50 MB, ten million line feeds and the like.
+//! Every filter and every stage that rewrites on texts that no page should be: one line of 50 MB, ten million line feeds and the like.
 //!
 //! Checked: nobody panics, and the time grows with the size: the tenth part of a text takes a tenth of the time,
 //! within a factor of 2.5 (tables that fall out of the processor's caches cost up to 2). Reported are megabytes per CPU
@@ -7,12 +7,18 @@
 use cpu_time::ThreadTime;
 use tamis::document::{Document, Ordinal};
 use tamis::stage::{BuildContext, Built, Context, DocStage};
-use tamis::stages::filter::STAGES;
+use tamis::stages::{filter, rewrite};
 
 /// Options for filters that need some.
 const OPTIONS: &[(&str, &str)] = &[
     ("url", r#"{"banned_words": ["casino"], "soft_words": ["bet"]}"#),
     ("keywords", r#"{"words": ["lantern", "中文", "quiet river"], "max_matches": null}"#),
+    ("classifier", r#"{"model": "fixtures/models/quality.bin"}"#),
+    ("perplexity", r#"{"model": "fixtures/models/ngram/fable.probing"}"#),
+    (
+        "decontaminate",
+        r#"{"sets": [{"name": "riddles", "path": "fixtures/stages/decontaminate/riddles.jsonl"}], "action": "annotate"}"#,
+    ),
 ];
 
 /// Most that a tenth of the text may be faster per byte than the whole.
@@ -48,7 +54,7 @@ pub(crate) fn run() {
         large.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(" | ")
     );
     let mut grown = Vec::new();
-    for spec in STAGES {
+    for spec in filter::STAGES.iter().chain(rewrite::STAGES) {
         let options =
             OPTIONS.iter().find(|(name, _)| *name == spec.name).map_or("{}", |(_, options)| options);
         let options = serde_json::from_str(options).expect("valid JSON");

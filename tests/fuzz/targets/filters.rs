@@ -16,6 +16,12 @@ use tamis::stages::{filter, rewrite};
 const OPTIONS: &[(&str, &str)] = &[
     ("url", r#"{"banned_words": ["casino"], "soft_words": ["bet"]}"#),
     ("keywords", r#"{"words": ["lantern", "中文", "a b"]}"#),
+    ("classifier", r#"{"model": "fixtures/models/quality.bin"}"#),
+    ("perplexity", r#"{"model": "fixtures/models/ngram/fable.probing"}"#),
+    (
+        "decontaminate",
+        r#"{"sets": [{"name": "riddles", "path": "fixtures/stages/decontaminate/riddles.jsonl"}], "ngram_words": 4}"#,
+    ),
 ];
 
 type Stages = Vec<(&'static StageSpec, Box<dyn DocStage>)>;
