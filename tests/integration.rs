@@ -19,6 +19,8 @@ mod languages;
 mod lm_train;
 #[path = "suite/modes.rs"]
 mod modes;
+#[path = "suite/natural_text.rs"]
+mod natural_text;
 #[path = "suite/recipes.rs"]
 mod recipes;
 #[path = "suite/resume.rs"]

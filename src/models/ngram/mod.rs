@@ -21,6 +21,7 @@
 mod arpa;
 pub mod arpa_writer;
 mod format;
+mod gain;
 mod hash;
 mod prefetch;
 mod probing;
@@ -44,6 +45,7 @@ use trie::Trie;
 use vocabulary::Vocabulary;
 
 pub use format::{Error, Kind, MAX_ORDER};
+pub use gain::ContextGain;
 pub use score::{Scorer, SentenceScore};
 pub use vocabulary::UNKNOWN;
 

@@ -10,6 +10,7 @@
 //! * CCNet rounds to one decimal, we do not;
 //! * a value equal to `max_perplexity` passes; one equal to a cut-off is in the worse bucket, as in CCNet;
 //! * repetitive text has a low perplexity, hence `min_perplexity`;
+//! * `min_context_gain` asks whether the words' order tells something, whatever the words (`models/ngram/gain.rs`);
 //! * without a model at hand, one is trained as part of the run.
 
 mod cutoffs;
@@ -26,7 +27,7 @@ use super::language::pieces::{self, Block, Fate, Level};
 use crate::document::{Document, Outcome, Reason};
 use crate::error::Result as FileResult;
 use crate::models::ngram::tokens::{LmTokens, Normalize, Tokens};
-use crate::models::ngram::{Model, Scorer, SentenceScore, train};
+use crate::models::ngram::{ContextGain, Model, Scorer, SentenceScore, train};
 use crate::stage::{
     BuildContext, Built, Context, DocStage, Kind, Limit, OptionError, Pass, ScoreSpec, Side, StageSpec,
     parse_options, schema_of,
@@ -51,6 +52,7 @@ pub static SPEC: StageSpec = StageSpec {
         ("no_model", "no model (or no cut-off) for the page's language, and `unknown: drop`"),
         ("low_perplexity", "the perplexity is below `min_perplexity`"),
         ("high_perplexity", "the perplexity is above `max_perplexity`"),
+        ("low_context_gain", "the order of the words tells less about them than `min_context_gain`"),
         ("bucket_not_kept", "the page's bucket is not in `keep`"),
         ("nothing_left", "no line or paragraph was within the limits"),
         ("too_little_kept", "a smaller share of the text is within the limits than `min_kept_ratio`"),
@@ -69,6 +71,12 @@ pub static SPEC: StageSpec = StageSpec {
             max: 1.0,
         },
         ScoreSpec {
+            name: "context_gain",
+            doc: "bits per token that the words before tell about it (only with `min_context_gain`)",
+            min: -4.0,
+            max: 8.0,
+        },
+        ScoreSpec {
             name: "kept_ratio",
             doc: "share of the characters in lines or paragraphs that are kept (level: line, paragraph)",
             min: 0.0,
@@ -82,6 +90,12 @@ pub static SPEC: StageSpec = StageSpec {
             score: "perplexity",
             option: "max_perplexity",
             fails: Side::Above,
+        },
+        Limit {
+            reason: "low_context_gain",
+            score: "context_gain",
+            option: "min_context_gain",
+            fails: Side::Below,
         },
         Limit {
             reason: "too_little_kept",
@@ -127,6 +141,11 @@ pub struct Config {
     /// Largest perplexity that is kept; one equal to it is. Default: none.
     #[schemars(range(min = 0.0))]
     pub max_perplexity: Option<f64>,
+    /// Fewest bits per token that the order of the words tells about them: the model's log2 probability of a token in its place
+    /// less that of the token alone, where a word that the page repeats beyond expectation is as likely alone as it is frequent.
+    /// Words in random order have less than 0, a few of them over and over far less, real text more, up to 2 or 3 the more like it
+    /// the model has seen. A page with exactly so many is kept. For `level: document`. Default: none, and not measured.
+    pub min_context_gain: Option<f64>,
     /// Fewest characters that are judged by themselves; shorter pieces are judged together with those that follow, a shorter
     /// rest follows what is before it. For `level: line` and `paragraph`. At least 1. Default: 50.
     #[schemars(range(min = 1))]
@@ -206,6 +225,12 @@ fn mistakes(config: &Config) -> Vec<OptionError> {
         errors.push(
             OptionError::new("level", "there is no limit that a line or paragraph could fail")
                 .hint("set `max_perplexity`"),
+        );
+    }
+    if config.min_context_gain.is_some() && pieces {
+        errors.push(
+            OptionError::new("min_context_gain", "lines and paragraphs are too short to tell")
+                .hint("put a second `perplexity` with `level: document` behind"),
         );
     }
     if let (Some(min), Some(max)) = (config.min_perplexity, config.max_perplexity)
@@ -321,8 +346,14 @@ impl Stage {
         self.models.get("").or_else(|| self.models.get(language?))
     }
 
-    /// Scores of every block.
-    fn measure(tokens: &LmTokens, model: &Model, text: &str, blocks: &[Block]) -> Vec<SentenceScore> {
+    /// Scores of every block; with `gain`, what context tells about the words of all of them.
+    fn measure(
+        tokens: &LmTokens,
+        model: &Model,
+        text: &str,
+        blocks: &[Block],
+        mut gain: Option<&mut ContextGain<'_>>,
+    ) -> Vec<SentenceScore> {
         let mut scorer = Scorer::new(model);
         let mut sentences = Vec::new();
         let mut sums = vec![SentenceScore::default(); blocks.len()];
@@ -337,6 +368,9 @@ impl Stage {
                 };
                 let mut words = train::split(line.as_bytes()).peekable();
                 if words.peek().is_some() {
+                    if let Some(gain) = &mut gain {
+                        gain.sentence(train::split(line.as_bytes()));
+                    }
                     scorer.sentence(words, true, true);
                     sentences.push(number);
                 }
@@ -377,7 +411,13 @@ impl Stage {
     }
 
     /// The verdict, from what was measured.
-    fn decide(&self, language: Option<&str>, perplexity: Option<f64>, kept_ratio: Option<f64>) -> Outcome {
+    fn decide(
+        &self,
+        language: Option<&str>,
+        perplexity: Option<f64>,
+        context_gain: Option<f64>,
+        kept_ratio: Option<f64>,
+    ) -> Outcome {
         let config = &self.config;
         let no_model = || match config.unknown {
             Unknown::Keep => Outcome::Keep,
@@ -394,6 +434,11 @@ impl Stage {
             }
             if let Some(limit) = config.max_perplexity.filter(|&limit| value > limit) {
                 return Outcome::Drop(Reason::measured("high_perplexity", value, limit));
+            }
+            if let (Some(gain), Some(limit)) = (context_gain, config.min_context_gain)
+                && gain < limit
+            {
+                return Outcome::Drop(Reason::measured("low_context_gain", gain, limit));
             }
         }
         if let (Some(keep), Some(bucket)) = (&config.keep, self.bucket(language, perplexity)) {
@@ -426,12 +471,14 @@ impl DocStage for Stage {
     fn process(&self, doc: &mut Document, cx: &mut Context) -> Outcome {
         let language = doc.language.clone();
         let language = language.as_deref();
-        let (mut value, mut kept_ratio, mut blocks) = (None, None, Vec::new());
+        let (mut value, mut context_gain, mut kept_ratio, mut blocks) = (None, None, None, Vec::new());
         let held = self.held(language).and_then(|held| Some((&*held.tokens, held.model()?)));
         if let Some((tokens, model)) = held {
             let least = self.config.min_piece_chars.unwrap_or(DEFAULT_MIN_PIECE_CHARS);
             blocks = pieces::blocks(&doc.text, self.config.level, least);
-            let sums = Self::measure(tokens, model, &doc.text, &blocks);
+            let mut gain = self.config.min_context_gain.map(|_| ContextGain::new(model));
+            let sums = Self::measure(tokens, model, &doc.text, &blocks, gain.as_mut());
+            context_gain = gain.and_then(|gain| gain.bits());
             let mut total = SentenceScore::default();
             for sum in &sums {
                 total.merge(sum);
@@ -440,6 +487,9 @@ impl DocStage for Stage {
                 value = Some(perplexity(&total));
                 cx.score(doc, "perplexity", perplexity(&total));
                 cx.score(doc, "unknown_ratio", total.oovs as f64 / total.tokens as f64);
+                if let Some(gain) = context_gain {
+                    cx.score(doc, "context_gain", gain);
+                }
                 if self.config.level != Level::Document {
                     let kept = self.choose(&mut blocks, &sums);
                     cx.score(doc, "kept_ratio", kept);
@@ -450,7 +500,7 @@ impl DocStage for Stage {
         if let Some(bucket) = self.bucket(language, value) {
             doc.fields.insert(BUCKET_FIELD.to_owned(), bucket.name().into());
         }
-        let outcome = self.decide(language, value, kept_ratio);
+        let outcome = self.decide(language, value, context_gain, kept_ratio);
         if outcome == Outcome::Changed {
             doc.text = pieces::join(&doc.text, &blocks);
         }
@@ -459,13 +509,18 @@ impl DocStage for Stage {
 
     fn redecide(&self, stored: &Document, stage: &str) -> Option<Outcome> {
         let value = stored.stored_score(stage, "perplexity");
+        let context_gain = stored.stored_score(stage, "context_gain");
         let kept_ratio = stored.stored_score(stage, "kept_ratio");
-        Some(self.decide(stored.language.as_deref(), value, kept_ratio))
+        // The run that stored the scores did not measure what is asked for now.
+        if self.config.min_context_gain.is_some() && value.is_some() && context_gain.is_none() {
+            return None;
+        }
+        Some(self.decide(stored.language.as_deref(), value, context_gain, kept_ratio))
     }
 
     fn deciding_options(&self) -> &'static [&'static str] {
         match self.config.level {
-            Level::Document => &["min_perplexity", "max_perplexity", "keep", "unknown"],
+            Level::Document => &["min_perplexity", "max_perplexity", "min_context_gain", "keep", "unknown"],
             Level::Paragraph | Level::Line => &["min_kept_ratio", "keep", "unknown"],
         }
     }
