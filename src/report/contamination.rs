@@ -178,7 +178,7 @@ mod tests {
             ngrams,
             all_ngrams: 10,
             range: 0..4,
-            context: ["".to_owned(), "text".to_owned(), " of it".to_owned()],
+            context: [String::new(), "text".to_owned(), " of it".to_owned()],
         }
     }
 

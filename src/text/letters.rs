@@ -66,10 +66,10 @@ static TABLE: LazyLock<Vec<u32>> = LazyLock::new(|| {
 /// The same for ASCII: 0 or the letter.
 static ASCII: [u8; 256] = {
     let mut table = [0; 256];
-    let mut byte = 0;
+    let mut byte = 0_u8;
     while byte < 128 {
-        if (byte as u8).is_ascii_alphanumeric() {
-            table[byte] = (byte as u8).to_ascii_lowercase();
+        if byte.is_ascii_alphanumeric() {
+            table[byte as usize] = byte.to_ascii_lowercase();
         }
         byte += 1;
     }

@@ -1,5 +1,6 @@
 //! Pure text helpers: words, sentences, lines, normalising. No files, no stages, no pipeline.
 
+pub mod address;
 mod affixes;
 pub mod ccnet;
 pub mod char_counts;

@@ -57,7 +57,7 @@ pub(crate) fn run() {
     let verdicts = measure("each with a question", &*stage, &planted, TARGET_BYTES.div_ceil(bytes));
     assert!(!verdicts.contains(&false), "every question is found");
     let chinese = "小明有五个苹果，他吃了两个，然后又买了三个。".repeat(400);
-    measure("Chinese", &*stage, &[chinese.clone()], TARGET_BYTES / 4 / chinese.len());
+    measure("Chinese", &*stage, std::slice::from_ref(&chinese), TARGET_BYTES / 4 / chinese.len());
 }
 
 const SETS: [(&str, &str); 2] = [

@@ -34,6 +34,13 @@ pub(crate) fn run() {
         let stage = minhash_dedup::Stage::new(minhash_dedup::Config { bands, rows, ..Default::default() });
         signatures(&format!("signatures, {} hashes", bands * rows), &stage, &docs);
     }
+    for (name, config) in [
+        ("datatrove's functions", r#"{"hash_family": "datatrove"}"#),
+        ("24 characters", r#"{"ngram_chars": 24}"#),
+    ] {
+        let config = serde_json::from_str(config).expect("valid options");
+        signatures(&format!("signatures, 112 hashes, {name}"), &minhash_dedup::Stage::new(config), &docs);
+    }
     for normalize in [
         exact_dedup::Normalize::None,
         exact_dedup::Normalize::Whitespace,

@@ -22,7 +22,8 @@ fn hits_are_on_record_with_their_context() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let at = |name: &str| folder.path().join(name);
     let filler = |number: usize| {
-        (0..60).map(|word| format!("harbour{number} lamp{word} ")).collect::<String>() + "and so on."
+        (0..60).map(|word| format!("harbour{number} lamp{word}")).collect::<Vec<_>>().join(" ")
+            + " and so on."
     };
     let mut pages: Vec<(String, String)> = (0..300).map(|n| (format!("p{n}"), filler(n))).collect();
     for page in [7, 123, 290] {

@@ -131,11 +131,15 @@ fn score(args: &[&str], lines: &str) -> (String, String, Option<i32>) {
     use std::process::Stdio;
     let mut command = super::support::tamis();
     command.args(["lm", "score"]).args(args);
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
     // A program that stops before it reads is fine.
-    drop(child.stdin.take().unwrap().write_all(lines.as_bytes()));
-    let output = child.wait_with_output().unwrap();
+    drop(child.stdin.take().expect("it was asked for").write_all(lines.as_bytes()));
+    let output = child.wait_with_output().expect("the program ends");
     (stdout(&output), stderr(&output), output.status.code())
 }
 

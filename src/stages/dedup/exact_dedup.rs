@@ -4,7 +4,8 @@
 //! counts as the same, here `normalize`. Where we differ: 128-bit hashes, so that no two different texts
 //! of any corpus are taken for one; the survivor follows from the input's order and never from arrival
 //! or a "last seen" table; and each removal names the document that stays. A blank text is a text: of
-//! several blank documents one stays. A page that no stage has extracted yet is compared by its bytes.
+//! several blank documents one stays. A page that no stage has extracted yet is compared by its bytes. With `key` the
+//! address or a field is compared in place of the text.
 //!
 //! Files: per part one sorted run of (hash, place). Tasks over ranges of the hash list who goes, and one
 //! last task puts the lists in the order of the documents. Memory: the sort buffers alone.
@@ -14,6 +15,8 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::catalog::{Catalog, CatalogPass};
 use super::earlier::{Earlier, Runs};
@@ -32,15 +35,19 @@ use crate::stage::{
     Barrier, BuildContext, Built, Context, Kind, Observer, OptionError, Pass, Removals, StageSpec, TaskEnv,
     TaskReport, parse_options, schema_of,
 };
+use crate::text::address;
 
 /// Describes the stage.
 pub static SPEC: StageSpec = StageSpec {
     name: "exact_dedup",
     kind: Kind::Dedup,
     needs_text: true,
-    summary: "Of documents with the same text keeps the first.",
+    summary: "Of documents with the same text, address or field keeps the first.",
     source: "Common to all published pipelines; 128-bit xxh3, the smallest ordinal survives.",
-    reasons: &[("exact_duplicate", "an earlier document has the same normalised text")],
+    reasons: &[(
+        "exact_duplicate",
+        "an earlier document has the same normalised text (or address or field, see `key`)",
+    )],
     scores: &[],
     limits: &[],
     schema: schema_of::<Config>,
@@ -51,8 +58,12 @@ pub static SPEC: StageSpec = StageSpec {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
+    /// What makes documents the same: their `text` (default), their `url`, or `{ field: NAME }`, a field that came with them or that
+    /// extraction found (`canonical_url`, say). Addresses are normalised (RFC 3986, section 6.2; `http` and `https`, a leading `www.`
+    /// and a slash at the end do not count). A document without an address, or without the field, stays.
+    pub key: By,
     /// What counts as the same text. Default `folded`: equal but for white space, case and the way
-    /// accents are encoded.
+    /// accents are encoded. Texts of a field are compared in the same way; not for `key: url`.
     pub normalize: Normalize,
     /// What is compared: all documents (`corpus`, the default), or only those of the same `source` (a dump, say, where
     /// each has an input of its own) or `language`. Documents without a language are a group of their own.
@@ -67,9 +78,23 @@ pub struct Config {
     pub keep_signatures: bool,
 }
 
+/// What is compared.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum By {
+    /// The text.
+    #[default]
+    Text,
+    /// The address.
+    Url,
+    /// A field; what is no string is compared as its JSON text, so that `7` and `"7"` are the same.
+    Field(String),
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
+            key: By::Text,
             normalize: Normalize::Folded,
             within: Within::Corpus,
             against: Runs::default(),
@@ -80,6 +105,16 @@ impl Default for Config {
 
 fn build(options: serde_json::Value, cx: &mut BuildContext) -> Result<Built, Vec<OptionError>> {
     let config: Config = parse_options(options)?;
+    match &config.key {
+        By::Url if config.normalize != Normalize::Folded => {
+            let error = OptionError::new("normalize", "addresses have a normalisation of their own");
+            return Err(vec![error.hint("take it out, or compare `key: { field: NAME }`")]);
+        }
+        By::Field(name) if name.is_empty() => {
+            return Err(vec![OptionError::new("key.field", "must be the name of a field")]);
+        }
+        _ => {}
+    }
     let earlier = Earlier::open(SPEC.name, &config.against, &config, cx)?;
     Ok(Built::Barrier(Arc::new(Stage { earlier, ..Stage::new(config) })))
 }
@@ -100,11 +135,20 @@ impl Stage {
         Self { config, earlier, gather_above: GATHER_ABOVE, rows_per_task: ROWS_PER_TASK }
     }
 
-    /// The hash that equal documents share.
-    fn key(&self, doc: &Document) -> u128 {
-        match &doc.raw {
-            Some(raw) => xxhash_rust::xxh3::xxh3_128(&raw.bytes),
-            None => self.config.normalize.hash(&doc.text),
+    /// The hash that equal documents share; `None` for one that equals no other.
+    fn key(&self, doc: &Document) -> Option<u128> {
+        match (&self.config.key, &doc.raw) {
+            (By::Text, Some(raw)) => Some(xxh3_128(&raw.bytes)),
+            (By::Text, None) => Some(self.config.normalize.hash(&doc.text)),
+            (By::Url, _) => {
+                let address = address::normalise(doc.url.as_deref()?)?;
+                Some(xxh3_128(address.as_bytes()))
+            }
+            (By::Field(name), _) => match doc.fields.get(name)? {
+                Value::Null => None,
+                Value::String(text) => Some(self.config.normalize.hash(text)),
+                other => Some(xxh3_128(other.to_string().as_bytes())),
+            },
         }
     }
 }
@@ -112,7 +156,8 @@ impl Stage {
 impl Barrier for Stage {
     fn signature(&self, doc: &Document, _cx: &mut Context) -> Vec<u8> {
         let mut signature = Vec::with_capacity(u128::BYTES);
-        self.key(doc).put(&mut signature);
+        let Some(key) = self.key(doc) else { return signature };
+        key.put(&mut signature);
         confine(&mut signature, u128::BYTES, self.config.within, doc);
         signature
     }
@@ -214,6 +259,7 @@ impl Pass for OrderPass {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::json;
 
     use super::super::testkit::{Setup, docs_of, run_barrier, survivors};
     use super::*;
@@ -249,6 +295,45 @@ mod tests {
         let removals = run_barrier(stage(1 << 20), &docs, &Setup::default());
         assert_eq!(removals.len(), 1);
         assert_eq!(removals[0].0, "0.2");
+    }
+
+    #[test]
+    fn addresses_and_fields_can_be_compared_instead() {
+        let mut docs = docs_of(&[vec!["a", "b", "c", "d"], vec!["a", "f"]]);
+        let urls = [
+            "http://a.example/x/",
+            "https://www.A.example/x#y",
+            "",
+            "http://b.example",
+            "http://a.example/y",
+            "b.example/",
+        ];
+        for (doc, url) in docs.iter_mut().zip(urls) {
+            doc.url = (!url.is_empty()).then(|| url.to_owned());
+        }
+        for (doc, field) in
+            docs.iter_mut().zip([json!("One"), json!(1), json!("one "), json!(null), json!(1), json!("1")])
+        {
+            doc.fields.insert("isbn".to_owned(), field);
+        }
+        for (key, wanted) in [
+            (json!("url"), vec![("0.1", "0.0"), ("1.1", "0.3")]),
+            (json!({"field": "isbn"}), vec![("0.2", "0.0"), ("1.0", "0.1"), ("1.1", "0.1")]),
+            (json!({"field": "absent"}), vec![]),
+            (json!("text"), vec![("1.0", "0.0")]),
+        ] {
+            let config: Config = parse_options(json!({ "key": key })).unwrap();
+            let removals = run_barrier(Arc::new(Stage::new(config)), &docs, &Setup::default());
+            let found: Vec<(&str, &str)> =
+                removals.iter().map(|(id, removal)| (id.as_str(), removal.kept_id.as_str())).collect();
+            assert_eq!(found, wanted, "{key}");
+        }
+        for (options, key) in [
+            (json!({"key": "url", "normalize": "none"}), "normalize"),
+            (json!({"key": {"field": ""}}), "key.field"),
+        ] {
+            assert_eq!(build(options, &mut BuildContext::default()).err().unwrap()[0].key, key);
+        }
     }
 
     #[test]

@@ -9,7 +9,8 @@
 //! Jaccard similarity of their shingle sets is computed and must reach `min_jaccard`; by default
 //! (`linkage: direct`) a document goes only where it is that much alike to one that stays, so that no
 //! chain of near misses swallows a corpus. The survivor is the first in the input. Our hash family works
-//! on 32 bits; which pairs become candidates differs from datatrove, how many does not.
+//! on 32 bits; which pairs become candidates differs from datatrove, how many does not (`hash_family: datatrove` has its very
+//! functions).
 //!
 //! Files: per part one sorted run of (band hash, place), and the shingle sets (4 bytes per shingle). Then
 //! tasks over ranges of band hashes list candidate pairs, tasks over ranges of documents verify them, and
@@ -31,10 +32,10 @@ use super::minwise::Family;
 use super::observe::PartWriter;
 use super::records::Row;
 use super::scope::confine;
-use super::shingles::shingle_set;
+use super::shingles::{shingle_set, shingles_of_chars};
 use super::top_ratio::Within;
 use super::verify::{CandidatePass, PAIRS_PER_TASK, VerifyPass};
-use super::{keep, removals};
+use super::{datatrove_hashes, keep, removals};
 use crate::document::Document;
 use crate::error::Result;
 use crate::io::runs::Record;
@@ -62,6 +63,10 @@ pub static SPEC: StageSpec = StageSpec {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
+    /// Characters in a shingle, 1 to 1000, in place of words: of the simplified text, each run of white space one. NeMo Curator: 24.
+    /// Not beside `ngram_words`. Default: none, words.
+    #[schemars(range(min = 1, max = 1000))]
+    pub ngram_chars: Option<u32>,
     /// Consecutive words in a shingle, 1 to 64. Default 5. A document with fewer words has no shingle and
     /// is never a duplicate here (`exact_dedup` finds it).
     #[schemars(range(min = 1, max = 64))]
@@ -74,6 +79,19 @@ pub struct Config {
     /// of the pairs with similarity (1/bands)^(1/rows) (.72 by default) share a band.
     #[schemars(range(min = 1, max = 64))]
     pub rows: u32,
+    /// In place of `bands` and `rows`: the similarity at which a pair should begin to share a band, above 0 and below 1. Of all numbers
+    /// of bands and rows that take `hashes` at most, those are taken whose curve of finding 1 - (1 - s^rows)^bands has the least area on the
+    /// wrong side of it, above and below counted alike (as datasketch and text-dedup): 9 x 13 for 0.8 of 128. Choose it a bit below
+    /// `min_jaccard`, which removes what is found too much. Default: none.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub similarity: Option<f64>,
+    /// Most hashes that `similarity` may use, 2 to 16,384. Only beside `similarity`. Default: 128.
+    #[schemars(range(min = 2, max = 16384))]
+    pub hashes: Option<u32>,
+    /// The hash functions: `tamis`, 32 bits and fast, or `datatrove`, which gives that library's signatures bit for bit (xxh64, its
+    /// default; `seed` is its `seed`), so that the same pairs become candidates as there, at a third of the speed. For
+    /// words. Default `tamis`.
+    pub hash_family: HashFamily,
     /// Least Jaccard similarity of two documents' shingle sets for one to go, 0 to 1. Default 0.8; a pair
     /// at exactly this value goes. 0 trusts every shared band, as datatrove does.
     #[schemars(range(min = 0.0, max = 1.0))]
@@ -96,12 +114,96 @@ pub struct Config {
     pub keep_signatures: bool,
 }
 
+/// Which functions make signatures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum HashFamily {
+    /// Ours.
+    Tamis,
+    /// datatrove's.
+    Datatrove,
+}
+
+impl Config {
+    /// What does not go together.
+    fn mistakes(&self) -> Vec<OptionError> {
+        let usual = Self::default();
+        let mut errors = Vec::new();
+        if self.ngram_chars.is_some() && self.ngram_words != usual.ngram_words {
+            let error =
+                OptionError::new("ngram_chars", "a shingle is made of words or of characters, not both");
+            errors.push(error.hint("take out `ngram_words`"));
+        }
+        if self.ngram_chars.is_some() && self.hash_family == HashFamily::Datatrove {
+            errors.push(OptionError::new("ngram_chars", "datatrove's signatures are of words"));
+        }
+        if self.hash_family == HashFamily::Datatrove && u32::try_from(self.seed).is_err() {
+            errors.push(OptionError::new("seed", "the seeds of `hash_family: datatrove` end at 4294967295"));
+        }
+        match self.similarity {
+            None if self.hashes.is_some() => {
+                let error = OptionError::new("hashes", "how many there are follows from `bands` and `rows`");
+                errors.push(error.hint("give `similarity`, or take it out"));
+            }
+            Some(_) if (self.bands, self.rows) != (usual.bands, usual.rows) => {
+                let error = OptionError::new("similarity", "`bands` and `rows` follow from it");
+                errors.push(error.hint("take them out, or `similarity`"));
+            }
+            Some(wanted) if wanted <= 0.0 || wanted >= 1.0 => {
+                errors.push(OptionError::new("similarity", "must be above 0 and below 1"));
+            }
+            _ => {}
+        }
+        errors
+    }
+
+    /// Bands and rows, given or derived.
+    fn shape(&self) -> (u32, u32) {
+        self.similarity.map_or((self.bands, self.rows), |wanted| {
+            bands_and_rows(wanted, self.hashes.unwrap_or(DEFAULT_HASHES))
+        })
+    }
+}
+
+/// Hashes that `similarity` may use where nothing is said.
+const DEFAULT_HASHES: u32 = 128;
+
+/// The numbers of bands and rows, at most `hashes` together, whose curve has the least wrong area; the first where two are alike.
+fn bands_and_rows(wanted: f64, hashes: u32) -> (u32, u32) {
+    let mut best = (f64::INFINITY, (1, 1));
+    for bands in 1..=hashes.min(256) {
+        for rows in 1..=(hashes / bands).min(64) {
+            let found = |s: f64| 1.0 - (1.0 - s.powi(rows.cast_signed())).powi(bands.cast_signed());
+            let wrong = area(0.0, wanted, found) + area(wanted, 1.0, |s| 1.0 - found(s));
+            if wrong < best.0 {
+                best = (wrong, (bands, rows));
+            }
+        }
+    }
+    best.1
+}
+
+/// Integral by midpoints, in steps of a thousandth as datasketch.
+fn area(from: f64, to: f64, curve: impl Fn(f64) -> f64) -> f64 {
+    const STEP: f64 = 0.001;
+    let (mut x, mut sum) = (from, 0.0);
+    while x < to {
+        sum += curve(x + STEP / 2.0) * STEP;
+        x += STEP;
+    }
+    sum
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
+            ngram_chars: None,
             ngram_words: 5,
             bands: 14,
             rows: 8,
+            similarity: None,
+            hashes: None,
+            hash_family: HashFamily::Tamis,
             min_jaccard: 0.8,
             linkage: Linkage::Direct,
             seed: 1,
@@ -114,6 +216,10 @@ impl Default for Config {
 
 fn build(options: serde_json::Value, cx: &mut BuildContext) -> Result<Built, Vec<OptionError>> {
     let config: Config = parse_options(options)?;
+    let errors = config.mistakes();
+    if !errors.is_empty() {
+        return Err(errors);
+    }
     let earlier = Earlier::open(SPEC.name, &config.against, &config, cx)?;
     Ok(Built::Barrier(Arc::new(Stage { earlier, ..Stage::new(config) })))
 }
@@ -121,21 +227,38 @@ fn build(options: serde_json::Value, cx: &mut BuildContext) -> Result<Built, Vec
 /// The stage.
 pub struct Stage {
     config: Config,
-    family: Family,
+    bands: usize,
+    rows: usize,
+    family: Functions,
     earlier: Earlier,
     gather_above: u64,
     rows_per_task: u64,
     pairs_per_task: u64,
 }
 
+/// The functions in use.
+enum Functions {
+    Tamis(Family),
+    Datatrove(datatrove_hashes::Family),
+}
+
 impl Stage {
     /// The stage with these options, but for `against`, which only a pipeline can name.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        let hashes = config.bands as usize * config.rows as usize;
-        let family = Family::new(hashes, config.seed);
+        let (bands, rows) = config.shape();
+        let (bands, rows) = (bands as usize, rows as usize);
+        let family = match config.hash_family {
+            HashFamily::Tamis => Functions::Tamis(Family::new(bands * rows, config.seed)),
+            HashFamily::Datatrove => Functions::Datatrove(datatrove_hashes::Family::new(
+                bands * rows,
+                u32::try_from(config.seed).unwrap_or(u32::MAX),
+            )),
+        };
         Self {
             config,
+            bands,
+            rows,
             family,
             earlier: Earlier::default(),
             gather_above: GATHER_ABOVE,
@@ -145,26 +268,43 @@ impl Stage {
     }
 
     /// One hash per band; equal hashes of different bands are as unlikely as any collision.
-    fn band_hashes<'a>(&self, minima: &'a [u32]) -> impl Iterator<Item = u64> + 'a {
-        let rows = self.config.rows as usize;
-        let mut bytes = vec![0; rows * 4];
-        (0..).zip(minima.chunks_exact(rows)).map(move |(band, minima)| {
-            for (place, minimum) in bytes.chunks_exact_mut(4).zip(minima) {
-                place.copy_from_slice(&minimum.to_le_bytes());
+    fn put_band_hashes(&self, values: impl Iterator<Item = impl AsRef<[u8]>>, signature: &mut Vec<u8>) {
+        let mut bytes = Vec::with_capacity(self.rows * size_of::<u64>());
+        let (mut band, mut row) = (0, 0);
+        for value in values {
+            bytes.extend_from_slice(value.as_ref());
+            row += 1;
+            if row == self.rows {
+                signature.extend_from_slice(&xxh3_64_with_seed(&bytes, band).to_le_bytes());
+                bytes.clear();
+                (band, row) = (band + 1, 0);
             }
-            xxh3_64_with_seed(&bytes, band)
-        })
+        }
     }
 
-    /// Band hashes, then the set; nothing for an empty set.
-    pub(super) fn signature_of(&self, set: &[u32]) -> Vec<u8> {
+    fn shingles(&self, text: &str) -> Vec<u32> {
+        match self.config.ngram_chars {
+            Some(chars) => shingles_of_chars(text, chars as usize),
+            None => shingle_set(text, self.config.ngram_words as usize),
+        }
+    }
+
+    /// Band hashes of a text and its set, then the set; nothing for an empty set.
+    pub(super) fn signature_of(&self, text: &str, set: &[u32]) -> Vec<u8> {
         if set.is_empty() {
             return Vec::new();
         }
-        let minima = self.family.minima(set);
-        let mut signature = Vec::with_capacity(self.config.bands as usize * 8 + set.len() * 4);
-        for hash in self.band_hashes(&minima) {
-            signature.extend_from_slice(&hash.to_le_bytes());
+        let mut signature = Vec::with_capacity(self.bands * 8 + set.len() * 4);
+        match &self.family {
+            Functions::Tamis(family) => {
+                let minima = family.minima(set);
+                self.put_band_hashes(minima.iter().map(|value| value.to_le_bytes()), &mut signature);
+            }
+            Functions::Datatrove(family) => {
+                let minima =
+                    family.minima(&datatrove_hashes::ngram_hashes(text, self.config.ngram_words as usize));
+                self.put_band_hashes(minima.iter().map(|value| value.to_le_bytes()), &mut signature);
+            }
         }
         for shingle in set {
             signature.extend_from_slice(&shingle.to_le_bytes());
@@ -175,14 +315,13 @@ impl Stage {
 
 impl Barrier for Stage {
     fn signature(&self, doc: &Document, _cx: &mut Context) -> Vec<u8> {
-        let mut signature = self.signature_of(&shingle_set(&doc.text, self.config.ngram_words as usize));
-        confine(&mut signature, self.config.bands as usize * size_of::<u64>(), self.config.within, doc);
+        let mut signature = self.signature_of(&doc.text, &self.shingles(&doc.text));
+        confine(&mut signature, self.bands * size_of::<u64>(), self.config.within, doc);
         signature
     }
 
     fn observer(&self, dir: &Path, task: u32, part: u32, memory_bytes: u64) -> Result<Box<dyn Observer>> {
-        let bands = self.config.bands as usize;
-        Ok(Box::new(PartWriter::<u64>::create(dir, task, part, bands, memory_bytes)?))
+        Ok(Box::new(PartWriter::<u64>::create(dir, task, part, self.bands, memory_bytes)?))
     }
 
     fn passes(self: Arc<Self>, dir: PathBuf) -> Vec<Box<dyn Pass>> {
@@ -309,6 +448,59 @@ mod tests {
         let tight = Setup { memory_bytes: 1 << 10, ..Setup::default() };
         assert_eq!(roomy.len(), 297);
         assert_eq!(run_barrier(stage(&config), &docs, &tight), roomy);
+    }
+
+    #[test]
+    fn bands_and_rows_follow_from_the_similarity() {
+        // What datasketch 1.6 and RedPajama-v2 (9 x 13) have.
+        for (wanted, hashes, shape) in [
+            (0.8, 128, (9, 13)),
+            (0.7, 128, (14, 9)),
+            (0.9, 128, (5, 25)),
+            (0.5, 128, (25, 5)),
+            (0.7, 256, (25, 10)),
+        ] {
+            assert_eq!(bands_and_rows(wanted, hashes), shape, "{wanted} of {hashes}");
+        }
+        let config = Config { similarity: Some(0.75), hashes: Some(200), ..Config::default() };
+        let stage = Stage::new(config);
+        assert!(stage.bands * stage.rows <= 200);
+    }
+
+    #[test]
+    fn other_functions_and_shingles_find_copies_too() {
+        let words = [text(0, 204), text(4, 208), text(1000, 1200), text(0, 204) + " end"];
+        let docs = docs_of(&[&words]);
+        for config in [
+            Config { hash_family: HashFamily::Datatrove, ..Config::default() },
+            Config { ngram_chars: Some(24), ..Config::default() },
+            Config { similarity: Some(0.7), ..Config::default() },
+        ] {
+            let removals = run_barrier(stage(&config), &docs, &Setup::default());
+            assert_eq!(ids(&removals), [("0.1", "0.0"), ("0.3", "0.0")], "{config:?}");
+        }
+        // Chinese without spaces has characters all the same.
+        let chinese = [
+            "河边的渡船走了一百多年，没有人记得它是谁造的。",
+            "河边的渡船走了一百多年，没有人记得它是谁造的！",
+        ];
+        let config = Config { ngram_chars: Some(3), ..Config::default() };
+        assert_eq!(run_barrier(stage(&config), &docs_of(&[&chinese]), &Setup::default()).len(), 1);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (options, key) in [
+            (serde_json::json!({ "ngram_chars": 24, "ngram_words": 3 }), "ngram_chars"),
+            (serde_json::json!({ "ngram_chars": 24, "hash_family": "datatrove" }), "ngram_chars"),
+            (serde_json::json!({ "seed": 4_294_967_296_u64, "hash_family": "datatrove" }), "seed"),
+            (serde_json::json!({ "hashes": 100 }), "hashes"),
+            (serde_json::json!({ "similarity": 0.8, "rows": 9 }), "similarity"),
+            (serde_json::json!({ "similarity": 1.0 }), "similarity"),
+        ] {
+            let errors = build(options, &mut BuildContext::default()).err().unwrap();
+            assert_eq!((errors.len(), errors[0].key.as_str()), (1, key));
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod buckets;
 mod catalog;
 mod clusters;
 mod components;
+mod datatrove_hashes;
 mod docs;
 mod earlier;
 pub mod exact_dedup;

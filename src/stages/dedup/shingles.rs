@@ -7,6 +7,8 @@
 //! similarity of two texts of n words by about n / 2^32. (Words have 32-bit hashes too; that changes an
 //! n-gram only where all its other words agree.)
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use crate::text::simplify::simplify;
 use crate::text::words::Splitter;
 
@@ -41,6 +43,27 @@ pub(super) fn shingle_set(text: &str, ngram_words: usize) -> Vec<u32> {
             set.push(mixed(window));
         }
     }
+    set.sort_unstable();
+    set.dedup();
+    set
+}
+
+/// The same for every `ngram_chars` consecutive characters of the simplified text, white space of any length as one.
+pub(super) fn shingles_of_chars(text: &str, ngram_chars: usize) -> Vec<u32> {
+    let simplified = simplified(text);
+    let mut joined = String::with_capacity(simplified.len());
+    for word in simplified.split_whitespace() {
+        if !joined.is_empty() {
+            joined.push(' ');
+        }
+        joined.push_str(word);
+    }
+    let starts: Vec<usize> = joined.char_indices().map(|(at, _)| at).chain([joined.len()]).collect();
+    if ngram_chars == 0 || starts.len() <= ngram_chars {
+        return Vec::new();
+    }
+    let shingle = |ends: &[usize]| mixed(xxh3_64(&joined.as_bytes()[ends[0]..ends[ngram_chars]]));
+    let mut set: Vec<u32> = starts.windows(ngram_chars + 1).map(shingle).collect();
     set.sort_unstable();
     set.dedup();
     set
@@ -90,5 +113,8 @@ mod tests {
         assert_eq!(shingle_set("one two three four five", 5).len(), 1);
         assert_ne!(shingle_set("a b", 2), shingle_set("b a", 2));
         assert_eq!(shingle_set("A, b!", 2), shingle_set("a b", 2));
+        assert!(shingles_of_chars("abcd", 5).is_empty());
+        assert_eq!(shingles_of_chars("A,  bé c!", 5).len(), 2);
+        assert_eq!(shingles_of_chars("A,  bé c!", 5), shingles_of_chars("a be c", 5));
     }
 }

@@ -242,6 +242,13 @@ fn hash(bytes: &[u8; ANCHOR_BYTES]) -> u64 {
     folded
 }
 
+/// Where the search for a hash begins in a table whose size is a power of two.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "the lower bits are wanted")]
+fn first_place(hash: u64, size: usize) -> usize {
+    hash as usize & (size - 1)
+}
+
 impl Index {
     /// `chosen` is sorted.
     fn with_anchors(mut self, chosen: &[(u64, u32, u32)]) -> Self {
@@ -254,7 +261,7 @@ impl Index {
             let hash = same[0].0;
             let bit = hash >> self.filter_shift;
             self.filter[(bit / 64) as usize] |= 1 << (bit % 64);
-            let mut place = hash as usize & (size - 1);
+            let mut place = first_place(hash, size);
             while self.slots[place].count > 0 {
                 place = (place + 1) & (size - 1);
             }
@@ -284,7 +291,7 @@ impl Index {
     /// The n-grams whose anchor this may be.
     #[inline(never)]
     fn compare(&self, page: &[u8], at: usize, hash: u64, found: &mut Vec<Match>) {
-        let mut place = hash as usize & (self.slots.len() - 1);
+        let mut place = first_place(hash, self.slots.len());
         loop {
             let slot = self.slots[place];
             if slot.count == 0 {

@@ -50,6 +50,9 @@ struct Phrases {
     by_length: Vec<(usize, Vec<(u64, usize)>)>,
 }
 
+/// While an index is made: the entry that is a first word alone, and the longer ones by length.
+type First<'w> = (u32, BTreeSet<(usize, &'w str, usize)>);
+
 /// Number of bits in the map of first words: 32 KiB.
 const MAP_BITS: u32 = 18;
 
@@ -105,7 +108,7 @@ impl Index {
             lengths: [0; 256],
             unspaced_is_border,
         };
-        let mut firsts: BTreeMap<(u64, usize), (u32, BTreeSet<(usize, &str, usize)>)> = BTreeMap::new();
+        let mut firsts: BTreeMap<(u64, usize), First<'_>> = BTreeMap::new();
         for (number, entry) in entries {
             let end = index.word_end(entry, 0);
             let bytes = entry.as_bytes();
