@@ -1,4 +1,4 @@
-//! `exact_dedup`: of documents with the same text the first stays.
+//! `exact_dedup`: of documents with the same text the first stays, or another one by rule.
 //!
 //! Source: every published pipeline has it (RefinedWeb, FineWeb, NeMo, Data-Juicer); they differ in what
 //! counts as the same, here `normalize`. Where we differ: 128-bit hashes, so that no two different texts
@@ -10,6 +10,7 @@
 //! Files: per part one sorted run of (hash, place). Tasks over ranges of the hash list who goes, and one
 //! last task puts the lists in the order of the documents. Memory: the sort buffers alone.
 
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,7 +24,7 @@ use super::earlier::{Earlier, Runs};
 pub use super::fold::Normalize;
 use super::groups::{GATHER_ABOVE, GatherPass, Grouping, ROWS_PER_TASK};
 use super::observe::PartWriter;
-use super::records::{Gone, Key, Overlap, Row};
+use super::records::{Gone, Key, Overlap, Ranked, Row};
 use super::scope::confine;
 use super::top_ratio::Within;
 use super::{keep, pass_name, removals};
@@ -65,6 +66,11 @@ pub struct Config {
     /// What counts as the same text. Default `folded`: equal but for white space, case and the way
     /// accents are encoded. Texts of a field are compared in the same way; not for `key: url`.
     pub normalize: Normalize,
+    /// Which of the same documents stays: the `first` in the input (default), the `longest` in characters, the `newest` by its date (the
+    /// first fourteen digits of `date`: year to second), or `{ highest: SCORE }`, by a score that an earlier stage added
+    /// (`classifier.score`). Of equal ones the first stays, and any before one without a date or the score. Not beside `against` and
+    /// `keep_signatures`, for which the earlier run's document stays.
+    pub keep: Survivor,
     /// What is compared: all documents (`corpus`, the default), or only those of the same `source` (a dump, say, where
     /// each has an input of its own) or `language`. Documents without a language are a group of their own.
     pub within: Within,
@@ -76,6 +82,46 @@ pub struct Config {
     /// Whether `signatures/` in the run directory keeps what a later run needs for `against`: 56 bytes and the id
     /// for each document that stays. Default false.
     pub keep_signatures: bool,
+}
+
+/// Which of the same documents stays.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Survivor {
+    /// The first in the input.
+    #[default]
+    First,
+    /// The one with the most characters.
+    Longest,
+    /// The one with the latest date.
+    Newest,
+    /// The one with the highest score of this name.
+    Highest(String),
+}
+
+impl Survivor {
+    /// The smaller, the better.
+    fn rank(&self, doc: &Document) -> u64 {
+        match self {
+            Self::First => 0,
+            Self::Longest => u64::MAX - doc.text.chars().count() as u64,
+            Self::Newest => {
+                let digits = doc.date.iter().flat_map(|date| date.bytes()).filter(u8::is_ascii_digit);
+                // A shorter date is the beginning of its day or year.
+                let padded = digits.chain(std::iter::repeat(b'0')).take(14);
+                let number = padded.fold(0, |number: u64, digit| number * 10 + u64::from(digit - b'0'));
+                u64::MAX - number
+            }
+            Self::Highest(name) => {
+                let score = doc.scores.iter().rev().find(|(other, _)| other == name).map(|(_, score)| *score);
+                let Some(score) = score.filter(|score| !score.is_nan()) else { return u64::MAX };
+                // The order of numbers as one of bits; a zero has no sign here.
+                let bits = (score + 0.0).to_bits();
+                let rising = if bits >> 63 == 0 { bits | 1 << 63 } else { !bits };
+                u64::MAX - rising
+            }
+        }
+    }
 }
 
 /// What is compared.
@@ -95,6 +141,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             key: By::Text,
+            keep: Survivor::First,
             normalize: Normalize::Folded,
             within: Within::Corpus,
             against: Runs::default(),
@@ -115,6 +162,20 @@ fn build(options: serde_json::Value, cx: &mut BuildContext) -> Result<Built, Vec
         }
         _ => {}
     }
+    if config.keep != Survivor::First && (config.keep_signatures || config.against != Runs::default()) {
+        let error =
+            OptionError::new("keep", "of this and an earlier run's documents the earlier run's stays");
+        return Err(vec![error.hint("take out `keep`, or `against` and `keep_signatures`")]);
+    }
+    if let Survivor::Highest(score) = &config.keep
+        && !cx.scores.contains(score)
+    {
+        let error = OptionError::new("keep.highest", format!("no earlier stage adds the score `{score}`"));
+        return Err(vec![match cx.scores.as_slice() {
+            [] => error.hint("put a stage that adds scores before this one, such as `classifier`"),
+            known => error.hint(format!("scores at this place: {}", known.join(", "))),
+        }]);
+    }
     let earlier = Earlier::open(SPEC.name, &config.against, &config, cx)?;
     Ok(Built::Barrier(Arc::new(Stage { earlier, ..Stage::new(config) })))
 }
@@ -133,6 +194,22 @@ impl Stage {
     pub fn new(config: Config) -> Self {
         let earlier = Earlier::default();
         Self { config, earlier, gather_above: GATHER_ABOVE, rows_per_task: ROWS_PER_TASK }
+    }
+
+    /// Whether another than the first may stay.
+    fn is_ranked(&self) -> bool {
+        self.config.keep != Survivor::First
+    }
+
+    fn passes_over<K: Key>(&self, dir: PathBuf) -> Vec<Box<dyn Pass>> {
+        let grouping =
+            Grouping { gather_above: self.gather_above, ..Grouping::new(&dir, self.rows_per_task) };
+        vec![
+            Box::new(CatalogPass::new(&dir, self.earlier.folders(), Row::<K>::BYTES)),
+            Box::new(GatherPass::<Row<K>>::new(&grouping)),
+            Box::new(GroupPass::<K> { name: pass_name(&dir, "group"), grouping, marker: PhantomData }),
+            Box::new(OrderPass { name: pass_name(&dir, "order"), dir }),
+        ]
     }
 
     /// The hash that equal documents share; `None` for one that equals no other.
@@ -157,24 +234,25 @@ impl Barrier for Stage {
     fn signature(&self, doc: &Document, _cx: &mut Context) -> Vec<u8> {
         let mut signature = Vec::with_capacity(u128::BYTES);
         let Some(key) = self.key(doc) else { return signature };
-        key.put(&mut signature);
+        if self.is_ranked() {
+            Ranked { hash: key, rank: self.config.keep.rank(doc) }.put(&mut signature);
+        } else {
+            key.put(&mut signature);
+        }
         confine(&mut signature, u128::BYTES, self.config.within, doc);
         signature
     }
 
     fn observer(&self, dir: &Path, task: u32, part: u32, memory_bytes: u64) -> Result<Box<dyn Observer>> {
-        Ok(Box::new(PartWriter::<u128>::create(dir, task, part, 1, memory_bytes)?))
+        Ok(if self.is_ranked() {
+            Box::new(PartWriter::<Ranked>::create(dir, task, part, 1, memory_bytes)?)
+        } else {
+            Box::new(PartWriter::<u128>::create(dir, task, part, 1, memory_bytes)?)
+        })
     }
 
     fn passes(self: Arc<Self>, dir: PathBuf) -> Vec<Box<dyn Pass>> {
-        let grouping =
-            Grouping { gather_above: self.gather_above, ..Grouping::new(&dir, self.rows_per_task) };
-        vec![
-            Box::new(CatalogPass::new(&dir, self.earlier.folders(), Row::<u128>::BYTES)),
-            Box::new(GatherPass::<Row<u128>>::new(&grouping)),
-            Box::new(GroupPass { name: pass_name(&dir, "group"), grouping }),
-            Box::new(OrderPass { name: pass_name(&dir, "order"), dir }),
-        ]
+        if self.is_ranked() { self.passes_over::<Ranked>(dir) } else { self.passes_over::<u128>(dir) }
     }
 
     fn keep(self: Arc<Self>, dir: PathBuf, target: PathBuf) -> Vec<Box<dyn Pass>> {
@@ -191,13 +269,14 @@ fn gone_folder(dir: &Path) -> PathBuf {
     dir.join("gone")
 }
 
-/// Lists, for one range of hashes, the documents that are not the first with theirs.
-struct GroupPass {
+/// Lists, for one range of hashes, the documents that are not the first, or not the best, with theirs.
+struct GroupPass<K> {
     name: String,
     grouping: Grouping,
+    marker: PhantomData<fn() -> K>,
 }
 
-impl Pass for GroupPass {
+impl<K: Key> Pass for GroupPass<K> {
     fn name(&self) -> &str {
         &self.name
     }
@@ -212,7 +291,7 @@ impl Pass for GroupPass {
         let mut kept = Ordinal { split: 0, record: 0 };
         let mut removed_count = 0;
         let own_split = Catalog::read(&self.grouping.dir)?.own_split();
-        self.grouping.for_each::<u128>(task, env, share, |first, ordinal| {
+        self.grouping.for_each::<K>(task, env, share, |first, ordinal| {
             if first {
                 kept = ordinal;
                 return Ok(());
@@ -334,6 +413,45 @@ mod tests {
         ] {
             assert_eq!(build(options, &mut BuildContext::default()).err().unwrap()[0].key, key);
         }
+    }
+
+    #[test]
+    fn another_than_the_first_can_stay() {
+        let mut docs = docs_of(&[vec!["a  b", "c", "A b", "c"], vec!["a    b", "a b"]]);
+        let dates = [
+            "2024-05-01",
+            "2021",
+            "2024-05-01T00:00:01Z",
+            "",
+            "2019-01-01T10:00:00Z",
+            "2024-05-01T00:00:01Z",
+        ];
+        let scores = [Some(-3.0), None, Some(-1.5), Some(f64::NAN), Some(-0.0), Some(0.0)];
+        for ((doc, date), score) in docs.iter_mut().zip(dates).zip(scores) {
+            doc.date = (!date.is_empty()).then(|| date.to_owned());
+            doc.scores.extend(score.map(|score| ("x.y".to_owned(), score)));
+        }
+        for (keep, wanted) in [
+            (Survivor::First, [("0.2", "0.0"), ("0.3", "0.1"), ("1.0", "0.0"), ("1.1", "0.0")]),
+            (Survivor::Longest, [("0.0", "1.0"), ("0.2", "1.0"), ("0.3", "0.1"), ("1.1", "1.0")]),
+            (Survivor::Newest, [("0.0", "0.2"), ("0.3", "0.1"), ("1.0", "0.2"), ("1.1", "0.2")]),
+            (
+                Survivor::Highest("x.y".to_owned()),
+                [("0.0", "1.0"), ("0.2", "1.0"), ("0.3", "0.1"), ("1.1", "1.0")],
+            ),
+        ] {
+            let config = Config { keep: keep.clone(), ..Config::default() };
+            for rows_per_task in [1, 1 << 20] {
+                let stage = Stage { rows_per_task, gather_above: 1, ..Stage::new(config.clone()) };
+                let removals = run_barrier(Arc::new(stage), &docs, &Setup::default());
+                let found: Vec<(&str, &str)> =
+                    removals.iter().map(|(id, removal)| (id.as_str(), removal.kept_id.as_str())).collect();
+                assert_eq!(found, wanted, "{keep:?}");
+            }
+        }
+        let build = |options| build(options, &mut BuildContext::default()).err().unwrap();
+        assert_eq!(build(json!({"keep": "newest", "keep_signatures": true}))[0].key, "keep");
+        assert_eq!(build(json!({"keep": {"highest": "x.y"}}))[0].key, "keep.highest");
     }
 
     #[test]

@@ -101,7 +101,7 @@ impl Grouping {
         self.dir.join("scratch").join(format!("{what}-{task:05}"))
     }
 
-    /// Walks over the rows of one task in order. `each` hears a key's documents in rising order; `true`
+    /// Walks over the rows of one task in order. `each` hears a key's documents in rising order, of ranked keys the best first; `true`
     /// marks the first of a key.
     pub(super) fn for_each<K: Key>(
         &self,
@@ -111,14 +111,14 @@ impl Grouping {
         mut each: impl FnMut(bool, Ordinal) -> Result<()>,
     ) -> Result<u64> {
         let mut rows = 0_u64;
-        let mut previous = None;
+        let mut previous: Option<K> = None;
         for row in self.sorted::<Row<K>>(task, env, memory_bytes)? {
             let Row { key, ordinal } = row?;
             if rows.is_multiple_of(CANCEL_ROWS) {
                 env.check_cancel()?;
             }
             rows += 1;
-            each(previous != Some(key), ordinal)?;
+            each(previous.is_none_or(|previous| !previous.is_same(key)), ordinal)?;
             previous = Some(key);
         }
         Ok(rows)

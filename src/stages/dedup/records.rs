@@ -36,6 +36,10 @@ pub(super) trait Key: Copy + Ord + Hash + Send + Sync + 'static {
     fn take(bytes: &[u8]) -> Self;
     /// The 64 most significant bits: what ranges are made of.
     fn high(self) -> u64;
+    /// Whether two keys bring their documents together.
+    fn is_same(self, other: Self) -> bool {
+        self == other
+    }
 }
 
 impl Key for u64 {
@@ -61,6 +65,31 @@ impl Key for u128 {
     }
     fn high(self) -> u64 {
         (self >> 64) as u64
+    }
+}
+
+/// A hash of which equal ones come together, the best document first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Ranked {
+    pub(super) hash: u128,
+    /// The smaller, the better.
+    pub(super) rank: u64,
+}
+
+impl Key for Ranked {
+    const BYTES: usize = 24;
+    fn put(self, out: &mut Vec<u8>) {
+        self.hash.put(out);
+        self.rank.put(out);
+    }
+    fn take(bytes: &[u8]) -> Self {
+        Self { hash: u128::take(bytes), rank: take_u64(bytes, 16) }
+    }
+    fn high(self) -> u64 {
+        self.hash.high()
+    }
+    fn is_same(self, other: Self) -> bool {
+        self.hash == other.hash
     }
 }
 
