@@ -196,7 +196,11 @@ impl Measured {
             Ok(_) => Err(Error::Failed(format!("`{name}` is no filter"))),
             Err(errors) => {
                 let list: Vec<String> = errors.into_iter().map(|error| error.message).collect();
-                Err(Error::User(format!("`{name}` cannot be built: {}", list.join("; "))))
+                Err(Error::User(format!(
+                    "`{name}` cannot be measured with its default options, and only with these are filters measured \
+                     here: {}; limits for it can be taken from the report of a run that has it in `mode: annotate`",
+                    list.join("; ")
+                )))
             }
         }
     }

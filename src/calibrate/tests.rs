@@ -107,6 +107,17 @@ fn a_filter_without_limits_is_a_mistake() {
 }
 
 #[test]
+fn a_filter_that_needs_options_says_so() {
+    let settings = Settings { stages: vec!["perplexity".to_owned()], min_docs: 1, ..Settings::default() };
+    let mut words = Words::default();
+    words.add("en", "some text", 100);
+    let Err(error) = Scores::new(&settings, words) else { panic!("there is no model") };
+    let error = error.to_string();
+    assert!(error.contains("`perplexity` cannot be measured with its default options"), "{error}");
+    assert!(error.contains("there is no model") && error.contains("`mode: annotate`"), "{error}");
+}
+
+#[test]
 fn empty_and_odd_texts_do_no_harm() {
     let mut docs = of("qaa");
     docs.extend(["", "\n\n", "\u{0}", "a", "!!!"].map(|text| ("qaa", text.to_owned())));

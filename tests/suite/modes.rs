@@ -363,3 +363,83 @@ fn a_sampled_filter_keeps_the_texts_of_a_share() {
     let kept = some.values().filter(|kept| **kept).count();
     assert!(kept > 0 && kept < some.len(), "{kept} of {}", some.len());
 }
+
+#[test]
+fn buckets_of_perplexity_are_a_column_of_the_corpus() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let pages = [
+        (
+            "known",
+            "The river rises in April. The soil is heavy, and it holds water long after the rain has stopped.",
+        ),
+        (
+            "odd",
+            "Rises the April river in it. Heavy holds is and soil has stopped rain after the long water the.",
+        ),
+        (
+            "strange",
+            "Of the frighten scholars would evenings the always grumbling quincunx which Wednesday have about were on.",
+        ),
+        (
+            "german",
+            "Die Brücke wird im Frühjahr eröffnet, und die Fähre fährt danach noch ein letztes Mal über den Fluss.",
+        ),
+        ("empty", "   "),
+    ];
+    let documents = folder.path().join("pages.jsonl");
+    let lines = pages.map(|(id, text)| serde_json::json!({"id": id, "text": text}).to_string() + "\n");
+    std::fs::write(&documents, lines.concat()).expect("folder is writable");
+    let write = |name: &str, options: &str| {
+        let yaml = folder.path().join(name);
+        let text = format!(
+            "name: buckets\n\
+             input:\n\
+             - jsonl: {{ paths: [{}] }}\n\
+             stages:\n\
+             - language\n\
+             - perplexity: {{ train_models_from: {{ en: {{ text: fixtures/models/quality/hq.txt, order: 3 }} }}, \
+             tokens: words, normalize: ccnet{options} }}\n",
+            documents.display()
+        );
+        std::fs::write(&yaml, text).expect("folder is writable");
+        path(&yaml)
+    };
+    let value = |row: &Map<String, Value>| row.get("perplexity.perplexity").and_then(Value::as_f64);
+
+    // Cut-offs between and exactly at what is measured.
+    let scored = folder.path().join("scored");
+    run_pipeline(&write("scored.yaml", ""), &scored, &[]);
+    let measured = rows(&scored.join("corpus"));
+    assert!(measured.values().all(|row| !row.contains_key("perplexity_bucket")));
+    let [known, odd, strange] =
+        ["known", "odd", "strange"].map(|id| value(&measured[id]).expect("a perplexity"));
+    assert!(known < odd && odd < strange, "{known} {odd} {strange}");
+    assert_eq!(measured["german"]["language"], "de");
+
+    let all = folder.path().join("all");
+    let cutoffs = format!(", cutoffs: {{ en: [{odd}, {strange}] }}");
+    run_pipeline(&write("all.yaml", &cutoffs), &all, &[]);
+    let buckets = |folder: &Path| -> BTreeMap<String, String> {
+        let table = StringColumns::read(folder, &["id", "perplexity_bucket"]);
+        table.into_iter().map(|mut row| (row.remove(0), row.remove(0))).collect()
+    };
+    let expected =
+        [("empty", "all"), ("german", "all"), ("known", "head"), ("odd", "middle"), ("strange", "tail")];
+    let expected: BTreeMap<String, String> =
+        expected.iter().map(|(id, bucket)| ((*id).to_owned(), (*bucket).to_owned())).collect();
+    assert_eq!(buckets(&all.join("corpus")), expected);
+    for (id, row) in rows(&all.join("corpus")) {
+        assert_eq!(value(&row), value(&measured[&id]), "{id}");
+    }
+
+    // Of what goes the reason tells the bucket.
+    let some = folder.path().join("some");
+    run_pipeline(&write("some.yaml", &format!("{cutoffs}, keep: [head, tail]")), &some, &[]);
+    let kept = buckets(&some.join("corpus"));
+    assert_eq!(kept.keys().collect::<Vec<_>>(), ["empty", "german", "known", "strange"]);
+    let rejects = rows(&some.join("rejects"));
+    assert_eq!(rejects.keys().collect::<Vec<_>>(), ["odd"]);
+    assert_eq!(rejects["odd"]["reason"], "bucket_not_kept");
+    assert_eq!(rejects["odd"]["detail"], "middle");
+    assert_eq!(rejects["odd"]["value"].as_f64(), Some(odd));
+}

@@ -152,3 +152,89 @@ fn a_task_out_of_turn_is_refused() {
     assert_eq!(unknown.status.code(), Some(2));
     assert!(stderr(&unknown).contains("`02-apply`"), "{}", stderr(&unknown));
 }
+
+/// Invented text that takes a while to learn from, the same every time.
+fn trusted_text(lines: u32) -> String {
+    let mut state = 1_u32;
+    let mut next = |below: u32| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) % below
+    };
+    let mut text = String::new();
+    for _ in 0..lines {
+        for _ in 0..20 {
+            // Few words are frequent, most are rare.
+            let rank = next(200) * next(200);
+            text.push_str(&format!("w{rank} "));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+#[test]
+fn a_run_killed_while_it_trains_a_model_writes_the_same_bytes() {
+    const KILLS: usize = 4;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let [calm, killed] = ["calm", "killed"].map(|name| folder.path().join(name));
+    let (text, yaml) = (folder.path().join("trusted.txt"), folder.path().join("pipeline.yaml"));
+    std::fs::write(&text, trusted_text(20_000)).expect("folder is writable");
+    let pipeline = format!(
+        "name: trained\n\
+         input:\n\
+         - jsonl: {{ paths: [fixtures/crawl/documents.jsonl] }}\n\
+         stages:\n\
+         - perplexity: {{ train_from: {{ text: {}, order: 4 }}, tokens: words }}\n",
+        text.display()
+    );
+    std::fs::write(&yaml, pipeline).expect("folder is writable");
+    let yaml = yaml.to_string_lossy().into_owned();
+    let start = |run_dir: &Path| {
+        let mut child = tamis()
+            .args(["run", &yaml, "--run-dir"])
+            .arg(run_dir)
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("the program starts");
+        // The plan is written before the first pass, which trains.
+        while !run_dir.join("plan.json").exists() && child.try_wait().expect("child is ours").is_none() {
+            std::thread::yield_now();
+        }
+        child
+    };
+    let trained = |run_dir: &Path| run_dir.join("models/perplexity/model.json").exists();
+
+    let mut child = start(&calm);
+    let started = Instant::now();
+    while !trained(&calm) && child.try_wait().expect("child is ours").is_none() {
+        std::thread::yield_now();
+    }
+    let training = started.elapsed();
+    assert!(child.wait().expect("child is ours").success());
+    assert!(trained(&calm), "the model stays in the run directory");
+
+    let mut kills = 0;
+    for round in 0..100 {
+        let mut child = start(&killed);
+        let wait = jitter(round + 2000, training.as_micros().max(2));
+        let until = Instant::now() + Duration::from_micros(u64::try_from(wait).expect("fits"));
+        while Instant::now() < until && !trained(&killed) {
+            std::thread::yield_now();
+        }
+        child.kill().expect("child is ours");
+        child.wait().expect("child is ours");
+        if trained(&killed) {
+            // It was faster than the killer: begin anew.
+            std::fs::remove_dir_all(&killed).expect("run is removable");
+        } else {
+            kills += 1;
+        }
+        if kills == KILLS {
+            break;
+        }
+    }
+    assert!(kills == KILLS, "only {kills} runs were killed while they trained");
+    run_pipeline(&yaml, &killed, &[]);
+    assert_same_outputs(&calm, &killed);
+}
