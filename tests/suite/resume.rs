@@ -165,7 +165,9 @@ fn trusted_text(lines: u32) -> String {
         for _ in 0..20 {
             // Few words are frequent, most are rare.
             let rank = next(200) * next(200);
-            text.push_str(&format!("w{rank} "));
+            text.push('w');
+            text.push_str(&rank.to_string());
+            text.push(' ');
         }
         text.push('\n');
     }
