@@ -16,7 +16,7 @@ use std::sync::atomic::AtomicBool;
 use cpu_time::ProcessTime;
 use tamis::document::{Document, Ordinal};
 use tamis::stage::{Barrier, Context, Progress, Removal, TaskEnv};
-use tamis::stages::dedup::{exact_dedup, line_dedup, minhash_dedup, sentence_dedup};
+use tamis::stages::dedup::{exact_dedup, line_dedup, minhash_dedup, sentence_dedup, substring_dedup};
 
 /// Runs all of them and prints megabytes and documents per CPU second.
 pub(crate) fn run() {
@@ -74,6 +74,36 @@ pub(crate) fn run() {
     let stage = of(sentence_dedup::Stage::new(sentence_dedup::Config::default()));
     signatures("sentence_dedup, keys", &*stage, &docs);
     whole_job("sentence_dedup, whole job", &stage, &docs);
+    for min_bytes in [50, 200, 1000] {
+        let config = substring_dedup::Config { min_bytes, ..Default::default() };
+        let stage = of(substring_dedup::Stage::new(config));
+        signatures(&format!("substring_dedup, anchors, {min_bytes} bytes"), &*stage, &docs);
+        whole_job(&format!("substring_dedup, whole job, {min_bytes} bytes"), &stage, &docs);
+    }
+    let stage = of(substring_dedup::Stage::new(substring_dedup::Config::default()));
+    whole_job("substring_dedup, two trees of 30 MB that differ every 5,000 bytes", &stage, &trees());
+    let run = Document::new(Ordinal { split: 0, record: 0 }, "run".to_owned(), "a".repeat(10_000_000));
+    whole_job("substring_dedup, 10 MB of one letter", &stage, &[run]);
+}
+
+/// Two trees of 300 files of 100 KB; the second differs from the first in a letter every 5,000 bytes.
+fn trees() -> Vec<Document> {
+    let mut docs = Vec::new();
+    for tree in 0..2_u64 {
+        for file in 0..300 {
+            let mut text = String::new();
+            words(file, file, 15_000, 0, &mut text);
+            text.truncate(100_000);
+            if tree == 1 {
+                for at in (2500..text.len()).step_by(5000) {
+                    text.replace_range(at..=at, "Z");
+                }
+            }
+            let ordinal = Ordinal { split: 0, record: tree * 300 + file };
+            docs.push(Document::new(ordinal, format!("tree-{tree}/file-{file}"), text));
+        }
+    }
+    docs
 }
 
 fn documents() -> Vec<Document> {

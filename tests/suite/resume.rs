@@ -15,18 +15,14 @@ fn jitter(round: u64, limit: u128) -> u128 {
     (nanos ^ u128::from(round.wrapping_mul(0x9E37_79B9_7F4A_7C15))) % limit
 }
 
-#[test]
-fn a_run_killed_at_random_moments_writes_the_same_bytes() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let (calm, killed) = (folder.path().join("calm"), folder.path().join("killed"));
-    let started = Instant::now();
-    run_pipeline(QUICKSTART, &calm, &[]);
-    let whole = started.elapsed();
-    let mut kills = 0;
+/// Runs a pipeline, kills it at random moments so many times, and lets it finish. `whole` is how long it takes undisturbed.
+fn run_with_kills(pipeline: &str, killed: &Path, more: &[&str], whole: Duration, kills: u32) {
+    let mut done = 0;
     for round in 0..200 {
         let mut child = tamis()
-            .args(["run", QUICKSTART, "--run-dir"])
-            .arg(&killed)
+            .args(["run", pipeline, "--run-dir"])
+            .arg(killed)
+            .args(more)
             .stdout(std::process::Stdio::null())
             .stderr(std::process::Stdio::null())
             .spawn()
@@ -36,22 +32,43 @@ fn a_run_killed_at_random_moments_writes_the_same_bytes() {
         while Instant::now() < until && child.try_wait().expect("child is ours").is_none() {
             std::thread::yield_now();
         }
-        let finished = child.try_wait().expect("child is ours").is_some();
-        if !finished {
+        if child.try_wait().expect("child is ours").is_some() {
+            // It was faster than the killer: begin anew.
+            std::fs::remove_dir_all(killed).expect("run is removable");
+        } else {
             child.kill().expect("child is ours");
-            kills += 1;
+            done += 1;
         }
         child.wait().expect("child is ours");
-        if kills == 6 {
+        if done == kills {
             break;
         }
-        if finished {
-            // It was faster than the killer: begin anew.
-            std::fs::remove_dir_all(&killed).expect("run is removable");
-        }
     }
-    run_pipeline(QUICKSTART, &killed, &[]);
-    assert!(kills == 6, "only {kills} runs lasted long enough to be killed");
+    run_pipeline(pipeline, killed, more);
+    assert!(done == kills, "only {done} runs lasted long enough to be killed");
+}
+
+#[test]
+fn a_run_killed_at_random_moments_writes_the_same_bytes() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (calm, killed) = (folder.path().join("calm"), folder.path().join("killed"));
+    let started = Instant::now();
+    run_pipeline(QUICKSTART, &calm, &[]);
+    run_with_kills(QUICKSTART, &killed, &[], started.elapsed(), 6);
+    assert_same_outputs(&calm, &killed);
+}
+
+#[test]
+fn every_way_of_deduplication_survives_kills() {
+    const STAGES: &str = "  - line_dedup: { min_chars: 30 }\n  - substring_dedup: { min_bytes: 30 }\n  \
+                          - sentence_dedup: { min_words: 5, min_sentences: 1 }\n  \
+                          - exact_dedup: { keep: longest }\n  - minhash_dedup: { ngram_words: 2 }\n";
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (calm, killed) = (folder.path().join("calm"), folder.path().join("killed"));
+    let yaml = super::span_dedup::pipeline(folder.path(), STAGES);
+    let started = Instant::now();
+    run_pipeline(&yaml, &calm, &[]);
+    run_with_kills(&yaml, &killed, &["--threads", "2", "--memory", "256MiB"], started.elapsed(), 6);
     assert_same_outputs(&calm, &killed);
 }
 
@@ -60,50 +77,15 @@ fn a_dump_against_an_earlier_run_survives_kills() {
     const SIGNATURES: &str = "stages.minhash_dedup.keep_signatures=true";
     let folder = tempfile::tempdir().expect("a temporary folder");
     let [old, calm, killed] = ["old", "calm", "killed"].map(|name| folder.path().join(name));
-    let options = |run: &Path| {
-        vec![
-            "--set".to_owned(),
-            SIGNATURES.to_owned(),
-            "--set".to_owned(),
-            format!("stages.minhash_dedup.against={}", run.display()),
-        ]
-    };
     run_pipeline(QUICKSTART, &old, &["--set", SIGNATURES]);
     let started = Instant::now();
-    let options = options(&old);
-    let more: Vec<&str> = options.iter().map(String::as_str).collect();
+    let against = format!("stages.minhash_dedup.against={}", old.display());
+    let more = ["--set", SIGNATURES, "--set", &against];
     let output = run_pipeline(QUICKSTART, &calm, &more);
     let whole = started.elapsed();
     // The same crawl again: everything that stayed then goes now.
     assert!(super::support::stdout(&output).contains("not one document was kept"));
-    let mut kills = 0;
-    for round in 0..60 {
-        let mut child = tamis()
-            .args(["run", QUICKSTART, "--run-dir"])
-            .arg(&killed)
-            .args(&more)
-            .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
-            .spawn()
-            .expect("the program starts");
-        let wait = jitter(round + 1000, whole.as_millis().max(2));
-        let until = Instant::now() + Duration::from_millis(u64::try_from(wait).expect("fits"));
-        while Instant::now() < until && child.try_wait().expect("child is ours").is_none() {
-            std::thread::yield_now();
-        }
-        if child.try_wait().expect("child is ours").is_some() {
-            std::fs::remove_dir_all(&killed).expect("run is removable");
-        } else {
-            child.kill().expect("child is ours");
-            kills += 1;
-        }
-        child.wait().expect("child is ours");
-        if kills == 4 {
-            break;
-        }
-    }
-    run_pipeline(QUICKSTART, &killed, &more);
-    assert!(kills == 4, "only {kills} runs lasted long enough to be killed");
+    run_with_kills(QUICKSTART, &killed, &more, whole, 4);
     assert_same_outputs(&calm, &killed);
 }
 

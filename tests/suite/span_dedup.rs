@@ -17,7 +17,7 @@ fn page(number: usize) -> String {
     )
 }
 
-fn pipeline(folder: &Path, stages: &str) -> String {
+pub(crate) fn pipeline(folder: &Path, stages: &str) -> String {
     let mut paths = Vec::new();
     for file in 0..3 {
         let lines: String = (0..200)
@@ -38,6 +38,8 @@ fn pipeline(folder: &Path, stages: &str) -> String {
 }
 
 const STAGES: &str = "  - line_dedup\n  - sentence_dedup: { min_words: 5, min_sentences: 1 }\n";
+/// What comes before the letters of a page stands in all of them.
+const SUBSTRINGS: &str = "  - substring_dedup: { min_bytes: 20 }\n";
 
 #[test]
 fn cuts_leave_the_rest_and_a_record() {
@@ -66,9 +68,31 @@ fn cuts_leave_the_rest_and_a_record() {
 }
 
 #[test]
+fn stretches_go_that_stand_in_earlier_pages() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let yaml = pipeline(folder.path(), SUBSTRINGS);
+    let run_dir = folder.path().join("run");
+    run_pipeline(&yaml, &run_dir, &[]);
+    let corpus = StringColumns::read(&run_dir.join("corpus"), &["id", "text"]);
+    assert_eq!(corpus.len(), 600);
+    // Page 0 has itself to repeat: the gate of its second line is that of its first.
+    assert!(corpus[0][1].starts_with("Welcome to the garden diary.\nUse the links"));
+    for row in &corpus[1..] {
+        let text = &row[1];
+        assert!(!text.contains("Welcome") && !text.contains("was open at noon. The gate"), "{text}");
+    }
+    let cuts = StringColumns::read(&run_dir.join("cuts"), &["id", "stage", "first_id", "text"]);
+    let of_page: Vec<&[String]> = cuts.iter().filter(|row| row[0] == "p7").map(|row| &row[1..]).collect();
+    assert_eq!(of_page[0][..2], ["substring_dedup", "p0"]);
+    assert!(of_page[0][2].starts_with("Welcome to the garden diary.\n"), "{of_page:?}");
+    let said = stdout(&run(&["explain", &run_dir.to_string_lossy(), "p7"]));
+    assert!(said.contains("substring_dedup, first in p0: Welcome"), "{said}");
+}
+
+#[test]
 fn threads_memory_and_single_tasks_change_nothing() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let yaml = pipeline(folder.path(), STAGES);
+    let yaml = pipeline(folder.path(), &[STAGES, SUBSTRINGS].concat());
     let one = folder.path().join("one");
     run_pipeline(&yaml, &one, &["--threads", "1", "--memory", "1GiB", "--set", "output.keep_work=true"]);
     let many = folder.path().join("many");

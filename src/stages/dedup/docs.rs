@@ -62,6 +62,11 @@ impl DocsWriter {
         })
     }
 
+    /// Bytes of the data file so far: where the id of the next document begins.
+    pub(super) fn data_bytes(&self) -> u64 {
+        self.data_bytes
+    }
+
     /// Appends a document; ordinals rise.
     pub(super) fn add(&mut self, ordinal: Ordinal, id: &str, set: &[u8]) -> Result<()> {
         let length = |bytes: &[u8]| {
@@ -165,6 +170,39 @@ pub(super) fn each(
         }
     }
     Ok(())
+}
+
+/// The index of one part, searched by bytes of the data file.
+pub(super) struct PartIndex {
+    index: ReadAt,
+    docs: u64,
+}
+
+impl PartIndex {
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let docs = read_segments(path)?.iter().map(|segment| segment.docs).sum();
+        Ok(Self { index: ReadAt::open(path)?, docs })
+    }
+
+    /// The last document that begins at a byte of the data file or before it, and which bytes its set has.
+    pub(super) fn by_offset(&self, offset: u64) -> Result<Option<(Ordinal, std::ops::Range<u64>)>> {
+        let mut block = Block { bytes: vec![0; ENTRY_BYTES], ..Block::default() };
+        let (mut low, mut high) = (0, self.docs);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            self.index.read_exact(&mut block.bytes, middle * ENTRY_BYTES as u64)?;
+            if block.entry(0).offset <= offset {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        let Some(number) = low.checked_sub(1) else { return Ok(None) };
+        self.index.read_exact(&mut block.bytes, number * ENTRY_BYTES as u64)?;
+        let entry = block.entry(0);
+        let start = entry.offset + u64::from(entry.id_bytes);
+        Ok(Some((block.ordinal(0), start..start + u64::from(entry.set_bytes))))
+    }
 }
 
 /// Folder, task and number of a part.

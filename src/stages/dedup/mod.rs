@@ -8,7 +8,8 @@
 //! run needs of the documents that stay, and [`earlier`] brings it back there.
 //!
 //! [`line_dedup`] and [`sentence_dedup`] cut pieces out instead: [`span_rows`] has what they write down, [`span_passes`] how repeated
-//! pieces are found, [`span_removals`] what of each document goes.
+//! pieces are found, [`span_removals`] what of each document goes. [`substring_dedup`] does so without pieces: any stretch
+//! of bytes that stands in the corpus before.
 
 mod buckets;
 mod catalog;
@@ -39,6 +40,7 @@ mod span_removals;
 mod span_rows;
 #[cfg(test)]
 mod span_tests;
+pub mod substring_dedup;
 #[cfg(test)]
 mod testkit;
 pub mod top_ratio;
@@ -49,8 +51,14 @@ use std::path::Path;
 use crate::stage::StageSpec;
 
 /// Every stage of this room, in the order of the reference.
-pub static STAGES: &[&StageSpec] =
-    &[&exact_dedup::SPEC, &minhash_dedup::SPEC, &line_dedup::SPEC, &sentence_dedup::SPEC, &top_ratio::SPEC];
+pub static STAGES: &[&StageSpec] = &[
+    &exact_dedup::SPEC,
+    &minhash_dedup::SPEC,
+    &line_dedup::SPEC,
+    &sentence_dedup::SPEC,
+    &substring_dedup::SPEC,
+    &top_ratio::SPEC,
+];
 
 /// Name of a pass: unique in a run because the barrier's folder is.
 fn pass_name(dir: &Path, pass: &str) -> String {

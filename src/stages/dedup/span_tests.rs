@@ -237,7 +237,7 @@ proptest! {
 }
 
 /// Texts of the first shard of the shared crawl; none where it is absent.
-fn crawl() -> Vec<Document> {
+pub(super) fn crawl() -> Vec<Document> {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../shared/data/bench-crawl/BENCH-20261123-shared-00000.warc.wet.gz");
     if !path.exists() {
