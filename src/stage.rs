@@ -59,6 +59,7 @@ pub enum Kind {
 }
 
 /// A score that a stage adds: its name and the range of its histogram.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ScoreSpec {
     /// Name without the stage's.
     pub name: &'static str,
@@ -446,20 +447,27 @@ pub trait Observer: Send {
 
 /// Removal list of one split.
 pub trait Removals: Send {
-    /// Whether this document or a part of it goes, and which one stays instead.
+    /// Whether this document or a part of it goes, and which one stays instead; or what it gets where it stays.
     ///
     /// # Errors
     /// Where reading fails.
     fn lookup(&mut self, ordinal: Ordinal) -> Result<Option<Removal>>;
 }
 
-/// What a barrier removes: a document, or pieces of its text.
+/// What a barrier does to a document: it goes, or pieces of its text, or it gets a score.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Removal {
     /// A copy of another document.
     Duplicate(Duplicate),
     /// One that falls behind the rest of the corpus.
     Dropped(Reason),
+    /// Nothing: the document stays, with this score of the barrier's.
+    Scored {
+        /// One of the stage's.
+        score: &'static ScoreSpec,
+        /// Its value.
+        value: f64,
+    },
     /// Pieces of a text, in order and apart: the rest goes on, or the document goes for what is left
     /// ([`Barrier::cut`]).
     Cut(Vec<Cut>),

@@ -11,6 +11,8 @@ mod crawl;
 mod data;
 #[path = "suite/decontaminate.rs"]
 mod decontaminate;
+#[path = "suite/doc_dedup.rs"]
+mod doc_dedup;
 #[path = "suite/generated.rs"]
 mod generated;
 #[path = "suite/languages.rs"]

@@ -60,6 +60,13 @@ impl Worker {
         let removed = match removal {
             None => None,
             Some(Removal::Dropped(reason)) => Some((reason, None)),
+            Some(Removal::Scored { score, value }) => {
+                let name = format!("{}.{}", self.stats[0].name, score.name);
+                let empty = || Histogram::new(score.min, score.max);
+                self.stats[0].histograms.entry(name.clone()).or_insert_with(empty).add(value);
+                doc.scores.push((name, value));
+                None
+            }
             Some(Removal::Duplicate(copy)) => Some((
                 Reason {
                     name: copy.reason,

@@ -13,7 +13,7 @@ use super::node::{self, Node, Value};
 use super::overrides;
 use super::per_language::{self, LanguageOptions, PerLanguage};
 use super::plan::{self, InputPlan, Plan, SideFile, Split, StagePlan};
-use super::registry::{Section, bucket_field, find, has_mode, sets_language};
+use super::registry::{Section, bucket_field, find, has_mode, scores_with, sets_language};
 use crate::document::PAGE_FIELDS;
 use crate::error::{Error, Result};
 use crate::stage::{BuildContext, Built, FieldType, Kind, OptionError, Reader, StageSpec};
@@ -78,7 +78,7 @@ pub fn instantiate(plan: &Plan) -> Result<Instances> {
         let spec = find(Section::Stages, &stage.stage).ok_or_else(|| unknown(&stage.stage))?;
         let built = per_language::build(spec, &stage.options, &stage.per_language, &mut context)
             .map_err(|errors| fail(spec.name, errors))?;
-        context.scores.extend(score_names(&stage.id, spec));
+        context.scores.extend(score_names(&stage.id, spec, &stage.options));
         stages.push((spec, built));
     }
     if let Some(tokenizer) = &plan.tokenizer {
@@ -93,9 +93,13 @@ pub fn instantiate(plan: &Plan) -> Result<Instances> {
     Ok((readers, stages))
 }
 
-/// Full names of the scores that a stage adds.
-fn score_names<'a>(id: &'a str, spec: &'a StageSpec) -> impl Iterator<Item = String> + 'a {
-    spec.scores.iter().map(move |score| format!("{id}.{}", score.name))
+/// Full names of the scores that a stage adds with these options.
+fn score_names<'a>(
+    id: &'a str,
+    spec: &'static StageSpec,
+    options: &serde_json::Value,
+) -> impl Iterator<Item = String> + use<'a> {
+    scores_with(spec, options).map(move |score| format!("{id}.{}", score.name))
 }
 
 fn side_files(context: &BuildContext) -> Vec<SideFile> {
@@ -398,7 +402,7 @@ impl Loader {
                     None
                 }
             });
-            context.scores.extend(score_names(&entry.id, entry.spec));
+            context.scores.extend(score_names(&entry.id, entry.spec, &entry.json));
         }
         stages
     }
@@ -532,7 +536,7 @@ impl Loader {
     ) -> CorpusSchema {
         let mut corpus = CorpusSchema::default();
         for entry in stages {
-            corpus.scores.extend(score_names(&entry.id, entry.spec));
+            corpus.scores.extend(score_names(&entry.id, entry.spec, &entry.json));
             if entry.filter.is_some_and(|filter| filter.mode == Mode::Annotate) {
                 corpus.verdicts.push(entry.id.clone());
             }

@@ -1,6 +1,6 @@
 //! Every reader and stage by name: the one place where the stage rooms' tables come together.
 
-use crate::stage::{Kind, StageSpec};
+use crate::stage::{Kind, ScoreSpec, StageSpec};
 use crate::stages::{dedup, extract, filter, read, rewrite};
 
 /// Every stage that may stand under `stages:`, in the order of the reference.
@@ -61,6 +61,15 @@ pub fn has_mode(kind: Kind) -> bool {
 /// Whether this stage finds out the language of a document.
 pub fn sets_language(spec: &StageSpec) -> bool {
     spec.name == "language" && spec.kind == Kind::Filter
+}
+
+/// The scores that this stage adds with these options: those of whole-corpus stages are counts, which have to be asked for.
+pub fn scores_with(
+    spec: &'static StageSpec,
+    options: &serde_json::Value,
+) -> impl Iterator<Item = &'static ScoreSpec> + use<> {
+    let adds = spec.kind != Kind::Dedup || options["keep_counts"] == true;
+    spec.scores.iter().filter(move |_| adds)
 }
 
 /// The field that this stage adds to every document with these options, if any.

@@ -8,7 +8,7 @@
 //! buckets that is a rule of thumb, not a proof: two that stay may be alike where all leaders and
 //! deputies of both went.
 
-use super::jaccard::{SetCache, overlap_from};
+use super::jaccard::SetCache;
 use super::records::{Overlap, Pair};
 use crate::document::Ordinal;
 use crate::error::Result;
@@ -47,7 +47,7 @@ impl<'a> Bucket<'a> {
         Self { min_jaccard, own_split, sets, members, leaders, size: 0, largest: 0, shared: 0 }
     }
 
-    /// Takes the next document of this bucket; ordinals rise.
+    /// Takes the next document of this bucket, the best first: ordinals rise, or ranks and then they.
     pub(super) fn add(&mut self, ordinal: Ordinal, emit: &mut impl FnMut(Pair) -> Result<()>) -> Result<()> {
         self.size += 1;
         if self.size <= MAX_PAIRED as u64 {
@@ -89,7 +89,9 @@ impl<'a> Bucket<'a> {
         let mut leads = true;
         for leader in &mut self.leaders {
             let theirs = self.sets.get(leader.ordinal)?;
-            let Some(Overlap { shared, union }) = overlap_from(&set, &theirs, self.min_jaccard) else {
+            let Some(Overlap { shared, union }) =
+                self.sets.contents.overlap_from(&set, &theirs, self.min_jaccard)
+            else {
                 continue;
             };
             emit(Pair::of(ordinal, leader.ordinal))?;

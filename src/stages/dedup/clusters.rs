@@ -4,7 +4,7 @@
 //! one that stays: nobody goes without a twin in the corpus, and no two documents that stay are linked.
 //! `single` linkage closes the pairs transitively and keeps the first of each component. What either
 //! needs to know of other documents is held up to a share of the budget and then passed on through
-//! sorted files: see [`Removed`] and [`components`].
+//! sorted files: see [`Removed`] and [`components`]. Where another than the first stays, the order is that of [`Ranking`].
 
 use std::path::{Path, PathBuf};
 
@@ -14,14 +14,16 @@ use serde::{Deserialize, Serialize};
 use super::catalog::Catalog;
 use super::components::components;
 use super::docs::DocStore;
-use super::jaccard::{SetCache, overlap};
-use super::records::{Edge, Gone};
+use super::jaccard::{Contents, SetCache};
+use super::ranking::Ranking;
+use super::records::{Edge, Gone, Overlap};
 use super::removed::Removed;
 use super::verify::{edges, edges_by_later};
 use super::{pass_name, removals};
+use crate::document::Ordinal;
 use crate::error::Result;
 use crate::io::AtomicFile;
-use crate::io::runs::Record;
+use crate::io::runs::{Record, RunSorter};
 use crate::stage::{Pass, TaskEnv, TaskReport};
 
 /// Which pairs of a cluster have to be alike.
@@ -41,21 +43,38 @@ pub(super) struct ClusterPass {
     name: String,
     dir: PathBuf,
     linkage: Linkage,
+    contents: Contents,
 }
 
+/// Verified pairs, sorted.
+type Edges = Box<dyn Iterator<Item = Result<Edge>>>;
+
 impl ClusterPass {
-    pub(super) fn new(dir: &Path, linkage: Linkage) -> Self {
-        Self { name: pass_name(dir, "clusters"), dir: dir.to_path_buf(), linkage }
+    pub(super) fn new(dir: &Path, linkage: Linkage, contents: Contents) -> Self {
+        Self { name: pass_name(dir, "clusters"), dir: dir.to_path_buf(), linkage, contents }
     }
 
-    fn direct(&self, env: &TaskEnv, list: &mut GoneWriter) -> Result<()> {
-        let pairs = || Ok(edges(&self.dir)?.map(|edge| edge.map(|edge| edge.pair)));
+    /// The pairs in the order in which it is decided.
+    fn edges(&self, ranking: Option<&Ranking>) -> Result<Edges> {
+        Ok(match ranking {
+            Some(ranking) => Box::new(ranking.edges()?),
+            None => Box::new(edges(&self.dir)?),
+        })
+    }
+
+    fn direct(
+        &self,
+        ranking: Option<&Ranking>,
+        env: &TaskEnv,
+        each: &mut dyn FnMut(Gone) -> Result<()>,
+    ) -> Result<()> {
+        let pairs = || Ok(self.edges(ranking)?.map(|edge| edge.map(|edge| edge.pair)));
         let mut removed = Removed::new(pairs, &self.scratch(), env.memory_bytes / 2);
-        edges_by_later(&self.dir, env, |later, edges| {
+        edges_by_later(self.edges(ranking)?, env, |later, edges| {
             for Edge { pair, overlap } in edges {
                 if !removed.contains(*pair)? {
                     let (kept, overlap) = (pair.earlier, *overlap);
-                    list.add(Gone { removed: later, kept, cluster: kept, overlap })?;
+                    each(Gone { removed: later, kept, cluster: kept, overlap })?;
                     return removed.insert(later);
                 }
             }
@@ -63,21 +82,40 @@ impl ClusterPass {
         })
     }
 
-    fn single(&self, env: &TaskEnv, list: &mut GoneWriter) -> Result<()> {
+    fn single(
+        &self,
+        ranking: Option<&Ranking>,
+        env: &TaskEnv,
+        each: &mut dyn FnMut(Gone) -> Result<()>,
+    ) -> Result<()> {
         let catalog = Catalog::read(&self.dir)?;
         let own_split = catalog.own_split();
-        let store = DocStore::open(catalog)?;
-        let mut sets = SetCache::new(store, env.memory_bytes / 4);
-        let pairs = edges(&self.dir)?.map(|edge| edge.map(|edge| edge.pair));
+        let mut sets = SetCache::new(DocStore::open(catalog)?, self.contents, env.memory_bytes / 4);
+        let document = |place: Ordinal| ranking.map_or(Ok(place), |ranking| ranking.document(place));
+        let pairs = self.edges(ranking)?.map(|edge| edge.map(|edge| edge.pair));
         components(pairs, &self.scratch(), env.memory_bytes / 2, env, |removed, kept| {
             // Two documents of earlier runs that a new one connects stay where they are.
-            if removed.split < own_split {
+            if ranking.is_none() && removed.split < own_split {
                 return Ok(());
             }
-            let overlap = overlap(&sets.get(removed)?, &sets.get(kept)?);
-            list.add(Gone { removed, kept, cluster: kept, overlap })
+            let (of_removed, of_kept) = (sets.get(document(removed)?)?, sets.get(document(kept)?)?);
+            let overlap = self.contents.overlap_from(&of_removed, &of_kept, 0.0);
+            let overlap = overlap.unwrap_or(Overlap { shared: 0, union: 0 });
+            each(Gone { removed, kept, cluster: kept, overlap })
         })?;
         Ok(())
+    }
+
+    fn decide(
+        &self,
+        ranking: Option<&Ranking>,
+        env: &TaskEnv,
+        each: &mut dyn FnMut(Gone) -> Result<()>,
+    ) -> Result<()> {
+        match self.linkage {
+            Linkage::Direct => self.direct(ranking, env, each),
+            Linkage::Single => self.single(ranking, env, each),
+        }
     }
 
     fn scratch(&self) -> PathBuf {
@@ -96,9 +134,16 @@ impl Pass for ClusterPass {
 
     fn run(&self, _task: u32, env: &TaskEnv) -> Result<TaskReport> {
         let mut list = GoneWriter::create(&self.dir)?;
-        match self.linkage {
-            Linkage::Direct => self.direct(env, &mut list)?,
-            Linkage::Single => self.single(env, &mut list)?,
+        if self.contents.is_ranked {
+            let mut docs = DocStore::open(Catalog::read(&self.dir)?)?;
+            let ranking = Ranking::make(|| edges(&self.dir), &mut docs, &self.scratch(), env)?;
+            let mut sorter = RunSorter::new(self.scratch().join("gone"), env.memory_bytes / 8);
+            self.decide(Some(&ranking), env, &mut |gone| sorter.push(ranking.named(gone)?))?;
+            for gone in sorter.finish()? {
+                list.add(gone?)?;
+            }
+        } else {
+            self.decide(None, env, &mut |gone| list.add(gone))?;
         }
         let removed = list.finish()?;
         let mut report = TaskReport::default();

@@ -20,6 +20,8 @@ const ENTRY_BYTES: usize = 28;
 const SEGMENT_BYTES: usize = 36;
 /// Entries read at once.
 const BLOCK_ENTRIES: u64 = 64;
+/// Bytes of a rank in front of a document's words.
+pub(super) const RANK_BYTES: usize = 8;
 /// Parts kept open.
 const OPEN_PARTS: usize = 32;
 
@@ -321,10 +323,19 @@ impl DocStore {
         String::from_utf8(bytes).map_err(|error| Error::damaged(part.data.path(), error.to_string()))
     }
 
-    /// The sorted shingle set of a document.
-    pub(super) fn set(&mut self, ordinal: Ordinal) -> Result<Vec<u32>> {
+    /// The words of a document, mostly its sorted shingle set, behind `skip` bytes of something else.
+    pub(super) fn set(&mut self, ordinal: Ordinal, skip: usize) -> Result<Vec<u32>> {
         let bytes = self.set_bytes(ordinal)?;
-        Ok(bytes.chunks_exact(4).map(|bytes| take_u32(bytes, 0)).collect())
+        Ok(bytes[skip.min(bytes.len())..].chunks_exact(4).map(|bytes| take_u32(bytes, 0)).collect())
+    }
+
+    /// The rank of a document, where its words stand behind one.
+    pub(super) fn rank(&mut self, ordinal: Ordinal) -> Result<u64> {
+        let bytes = self.set_bytes(ordinal)?;
+        if bytes.len() < RANK_BYTES {
+            return Err(Error::damaged(self.stretches.path(), format!("there is no rank at {ordinal:?}")));
+        }
+        Ok(take_u64(&bytes, 0))
     }
 
     /// What was written down beside the id of a document.
@@ -444,7 +455,7 @@ mod tests {
             let mut store = DocStore::holding(catalog.clone(), max_held).unwrap();
             for (ordinal, id, set) in expected.iter().rev().chain(&expected) {
                 assert_eq!(&store.id(*ordinal).unwrap(), id);
-                assert_eq!(&store.set(*ordinal).unwrap(), set);
+                assert_eq!(&store.set(*ordinal, 0).unwrap(), set);
             }
             for absent in [Ordinal { split: 0, record: 1 }, Ordinal { split: 9, record: 0 }] {
                 assert!(store.id(absent).is_err(), "{absent:?}");

@@ -23,7 +23,7 @@ const FOLDER: &str = "signatures";
 /// What is written last: a folder without it is not complete.
 const SEAL: &str = "signatures.json";
 /// Options that go into no signature; any other must be the same in both runs.
-const FREE_OPTIONS: [&str; 4] = ["against", "keep_signatures", "min_jaccard", "linkage"];
+const FREE_OPTIONS: [&str; 5] = ["against", "keep_signatures", "keep_counts", "min_jaccard", "linkage"];
 
 /// One run directory or several.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -20,12 +20,14 @@ use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::catalog::{Catalog, CatalogPass};
+use super::counts::{COPIES, CountPass};
 use super::earlier::{Earlier, Runs};
 pub use super::fold::Normalize;
 use super::groups::{GATHER_ABOVE, GatherPass, Grouping, ROWS_PER_TASK};
 use super::observe::PartWriter;
 use super::records::{Gone, Key, Overlap, Ranked, Row};
 use super::scope::confine;
+pub use super::survivor::Survivor;
 use super::top_ratio::Within;
 use super::{keep, pass_name, removals};
 use crate::document::{Document, Ordinal};
@@ -49,7 +51,7 @@ pub static SPEC: StageSpec = StageSpec {
         "exact_duplicate",
         "an earlier document has the same normalised text (or address or field, see `key`)",
     )],
-    scores: &[],
+    scores: &[COPIES],
     limits: &[],
     schema: schema_of::<Config>,
     build,
@@ -82,46 +84,9 @@ pub struct Config {
     /// Whether `signatures/` in the run directory keeps what a later run needs for `against`: 56 bytes and the id
     /// for each document that stays. Default false.
     pub keep_signatures: bool,
-}
-
-/// Which of the same documents stays.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Survivor {
-    /// The first in the input.
-    #[default]
-    First,
-    /// The one with the most characters.
-    Longest,
-    /// The one with the latest date.
-    Newest,
-    /// The one with the highest score of this name.
-    Highest(String),
-}
-
-impl Survivor {
-    /// The smaller, the better.
-    fn rank(&self, doc: &Document) -> u64 {
-        match self {
-            Self::First => 0,
-            Self::Longest => u64::MAX - doc.text.chars().count() as u64,
-            Self::Newest => {
-                let digits = doc.date.iter().flat_map(|date| date.bytes()).filter(u8::is_ascii_digit);
-                // A shorter date is the beginning of its day or year.
-                let padded = digits.chain(std::iter::repeat(b'0')).take(14);
-                let number = padded.fold(0, |number: u64, digit| number * 10 + u64::from(digit - b'0'));
-                u64::MAX - number
-            }
-            Self::Highest(name) => {
-                let score = doc.scores.iter().rev().find(|(other, _)| other == name).map(|(_, score)| *score);
-                let Some(score) = score.filter(|score| !score.is_nan()) else { return u64::MAX };
-                // The order of numbers as one of bits; a zero has no sign here.
-                let bits = (score + 0.0).to_bits();
-                let rising = if bits >> 63 == 0 { bits | 1 << 63 } else { !bits };
-                u64::MAX - rising
-            }
-        }
-    }
+    /// Whether documents that stay get the score `copies`: how many documents of this run each stands for, itself counted, to weight it
+    /// by how often its text occurred. Default false.
+    pub keep_counts: bool,
 }
 
 /// What is compared.
@@ -146,6 +111,7 @@ impl Default for Config {
             within: Within::Corpus,
             against: Runs::default(),
             keep_signatures: false,
+            keep_counts: false,
         }
     }
 }
@@ -162,19 +128,9 @@ fn build(options: serde_json::Value, cx: &mut BuildContext) -> Result<Built, Vec
         }
         _ => {}
     }
-    if config.keep != Survivor::First && (config.keep_signatures || config.against != Runs::default()) {
-        let error =
-            OptionError::new("keep", "of this and an earlier run's documents the earlier run's stays");
-        return Err(vec![error.hint("take out `keep`, or `against` and `keep_signatures`")]);
-    }
-    if let Survivor::Highest(score) = &config.keep
-        && !cx.scores.contains(score)
-    {
-        let error = OptionError::new("keep.highest", format!("no earlier stage adds the score `{score}`"));
-        return Err(vec![match cx.scores.as_slice() {
-            [] => error.hint("put a stage that adds scores before this one, such as `classifier`"),
-            known => error.hint(format!("scores at this place: {}", known.join(", "))),
-        }]);
+    let errors = config.keep.mistakes(config.keep_signatures || config.against != Runs::default(), cx);
+    if !errors.is_empty() {
+        return Err(errors);
     }
     let earlier = Earlier::open(SPEC.name, &config.against, &config, cx)?;
     Ok(Built::Barrier(Arc::new(Stage { earlier, ..Stage::new(config) })))
@@ -198,18 +154,21 @@ impl Stage {
 
     /// Whether another than the first may stay.
     fn is_ranked(&self) -> bool {
-        self.config.keep != Survivor::First
+        self.config.keep.is_ranked()
     }
 
-    fn passes_over<K: Key>(&self, dir: PathBuf) -> Vec<Box<dyn Pass>> {
-        let grouping =
-            Grouping { gather_above: self.gather_above, ..Grouping::new(&dir, self.rows_per_task) };
-        vec![
-            Box::new(CatalogPass::new(&dir, self.earlier.folders(), Row::<K>::BYTES)),
+    fn passes_over<K: Key>(&self, dir: &Path) -> Vec<Box<dyn Pass>> {
+        let grouping = Grouping { gather_above: self.gather_above, ..Grouping::new(dir, self.rows_per_task) };
+        let mut passes: Vec<Box<dyn Pass>> = vec![
+            Box::new(CatalogPass::new(dir, self.earlier.folders(), Row::<K>::BYTES)),
             Box::new(GatherPass::<Row<K>>::new(&grouping)),
-            Box::new(GroupPass::<K> { name: pass_name(&dir, "group"), grouping, marker: PhantomData }),
-            Box::new(OrderPass { name: pass_name(&dir, "order"), dir }),
-        ]
+            Box::new(GroupPass::<K> { name: pass_name(dir, "group"), grouping, marker: PhantomData }),
+            Box::new(OrderPass { name: pass_name(dir, "order"), dir: dir.to_path_buf() }),
+        ];
+        if self.config.keep_counts {
+            passes.push(Box::new(CountPass::new(dir)));
+        }
+        passes
     }
 
     /// The hash that equal documents share; `None` for one that equals no other.
@@ -245,14 +204,14 @@ impl Barrier for Stage {
 
     fn observer(&self, dir: &Path, task: u32, part: u32, memory_bytes: u64) -> Result<Box<dyn Observer>> {
         Ok(if self.is_ranked() {
-            Box::new(PartWriter::<Ranked>::create(dir, task, part, 1, memory_bytes)?)
+            Box::new(PartWriter::<Ranked<u128>>::create(dir, task, part, 1, memory_bytes)?)
         } else {
             Box::new(PartWriter::<u128>::create(dir, task, part, 1, memory_bytes)?)
         })
     }
 
     fn passes(self: Arc<Self>, dir: PathBuf) -> Vec<Box<dyn Pass>> {
-        if self.is_ranked() { self.passes_over::<Ranked>(dir) } else { self.passes_over::<u128>(dir) }
+        if self.is_ranked() { self.passes_over::<Ranked<u128>>(&dir) } else { self.passes_over::<u128>(&dir) }
     }
 
     fn keep(self: Arc<Self>, dir: PathBuf, target: PathBuf) -> Vec<Box<dyn Pass>> {
@@ -261,7 +220,8 @@ impl Barrier for Stage {
     }
 
     fn removals(&self, dir: &Path, split: u32) -> Result<Box<dyn Removals>> {
-        Ok(Box::new(removals::Listed::open(dir, split, "exact_duplicate", None)?))
+        let listed = removals::Listed::open(dir, split, "exact_duplicate", None)?;
+        Ok(Box::new(if self.config.keep_counts { listed.counted(dir, split)? } else { listed }))
     }
 }
 
@@ -340,7 +300,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    use super::super::testkit::{Setup, docs_of, run_barrier, survivors};
+    use super::super::testkit::{Setup, docs_of, removals_of, run_barrier, survivors};
     use super::*;
 
     fn stage(rows_per_task: u64) -> Arc<Stage> {
@@ -452,6 +412,22 @@ mod tests {
         let build = |options| build(options, &mut BuildContext::default()).err().unwrap();
         assert_eq!(build(json!({"keep": "newest", "keep_signatures": true}))[0].key, "keep");
         assert_eq!(build(json!({"keep": {"highest": "x.y"}}))[0].key, "keep.highest");
+    }
+
+    #[test]
+    fn whoever_stays_may_know_how_many_it_stands_for() {
+        let docs = docs_of(&[vec!["a", "b", "a"], vec!["c", "A", "b", "d"]]);
+        for keep in [Survivor::First, Survivor::Longest] {
+            let config = Config { keep_counts: true, keep, ..Config::default() };
+            let stage = Stage { rows_per_task: 2, gather_above: 1, ..Stage::new(config) };
+            let scored = removals_of(Arc::new(stage), &docs, &Setup::default());
+            let scored = scored.into_iter().filter_map(|(id, removal)| match removal {
+                crate::stage::Removal::Scored { value, .. } => Some((id, value)),
+                _ => None,
+            });
+            let wanted = [("0.0", 3.0), ("0.1", 2.0), ("1.0", 1.0), ("1.3", 1.0)];
+            assert_eq!(scored.collect::<Vec<_>>(), wanted.map(|(id, value)| (id.to_owned(), value)));
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `minhash_dedup`: of documents that are alike the first stays.
+//! `minhash_dedup`: of documents that are alike the first stays, or another one by rule.
 //!
 //! Source: MinHash with banding (Broder 1997; Leskovec, Rajaraman, Ullman, "Mining of Massive Datasets",
 //! chapter 3) with the parameters of FineWeb's datatrove: word 5-grams of simplified text, 14 bands of 8
@@ -8,7 +8,7 @@
 //! Where we differ from datatrove and most others: documents that share a band are candidates only. The
 //! Jaccard similarity of their shingle sets is computed and must reach `min_jaccard`; by default
 //! (`linkage: direct`) a document goes only where it is that much alike to one that stays, so that no
-//! chain of near misses swallows a corpus. The survivor is the first in the input. Our hash family works
+//! chain of near misses swallows a corpus. The survivor is the first in the input, or the best by `keep`. Our hash family works
 //! on 32 bits; which pairs become candidates differs from datatrove, how many does not (`hash_family: datatrove` has its very
 //! functions).
 //!
@@ -26,13 +26,17 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::catalog::CatalogPass;
 use super::clusters::ClusterPass;
 pub use super::clusters::Linkage;
+use super::counts::{COPIES, CountPass};
 use super::earlier::{Earlier, Runs};
 use super::groups::{GATHER_ABOVE, GatherPass, Grouping, ROWS_PER_TASK};
+use super::jaccard::Contents;
+pub use super::jaccard::Measure;
 use super::minwise::Family;
-use super::observe::PartWriter;
-use super::records::Row;
+use super::observe::{PartWriter, RankedWriter};
+use super::records::{Key, Ranked, Row, take_u32};
 use super::scope::confine;
 use super::shingles::{shingle_set, shingles_of_chars};
+pub use super::survivor::Survivor;
 use super::top_ratio::Within;
 use super::verify::{CandidatePass, PAIRS_PER_TASK, VerifyPass};
 use super::{datatrove_hashes, keep, removals};
@@ -52,8 +56,8 @@ pub static SPEC: StageSpec = StageSpec {
     summary: "Of documents that are alike (MinHash candidates, verified by Jaccard similarity) keeps the first.",
     source: "datatrove's MinHash parameters (FineWeb: word 5-grams, 14 x 8); candidates are verified, the \
              smallest ordinal survives.",
-    reasons: &[("near_duplicate", "an earlier document that stays has nearly the same words")],
-    scores: &[],
+    reasons: &[("near_duplicate", "another document that stays has nearly the same words")],
+    scores: &[COPIES],
     limits: &[],
     schema: schema_of::<Config>,
     build,
@@ -99,6 +103,14 @@ pub struct Config {
     /// Whether a document that goes must itself be alike to the one that stays (`direct`, the default) or
     /// chains count (`single`).
     pub linkage: Linkage,
+    /// What `min_jaccard` is held against: the similarity of the `shingles` themselves (default), or the estimate from the `signatures`,
+    /// which takes 4 bytes per hash on disk and no more for long documents, and is off by about .04 at .8 with 112 hashes.
+    pub verify: Measure,
+    /// Which of the documents that are alike stays: the `first` in the input (default), the `longest` in characters, the `newest` by its
+    /// date (the first fourteen digits of `date`: year to second), or `{ highest: SCORE }`, by a score that an earlier stage added
+    /// (`classifier.score`). Of equal ones the first stays, and any before one without a date or the score. Not beside `against` and
+    /// `keep_signatures`, for which the earlier run's document stays.
+    pub keep: Survivor,
     /// Chooses the hash functions. Default 1. Another seed finds other pairs near the threshold.
     pub seed: u64,
     /// What is compared: all documents (`corpus`, the default), or only those of the same `source` (a dump, say, where
@@ -112,6 +124,9 @@ pub struct Config {
     /// Whether `signatures/` in the run directory keeps what a later run needs for `against`: 20 bytes per band,
     /// 4 per shingle and 28 with the id for each document that stays. Default false.
     pub keep_signatures: bool,
+    /// Whether documents that stay get the score `copies`: how many documents of this run each stands for, itself counted, to weight it
+    /// by how often its text occurred. Copies that an `exact_dedup` before this stage removed are counted there. Default false.
+    pub keep_counts: bool,
 }
 
 /// Which functions make signatures.
@@ -206,17 +221,21 @@ impl Default for Config {
             hash_family: HashFamily::Tamis,
             min_jaccard: 0.8,
             linkage: Linkage::Direct,
+            verify: Measure::Shingles,
+            keep: Survivor::First,
             seed: 1,
             within: Within::Corpus,
             against: Runs::default(),
             keep_signatures: false,
+            keep_counts: false,
         }
     }
 }
 
 fn build(options: serde_json::Value, cx: &mut BuildContext) -> Result<Built, Vec<OptionError>> {
     let config: Config = parse_options(options)?;
-    let errors = config.mistakes();
+    let mut errors = config.mistakes();
+    errors.extend(config.keep.mistakes(config.keep_signatures || config.against != Runs::default(), cx));
     if !errors.is_empty() {
         return Err(errors);
     }
@@ -268,11 +287,15 @@ impl Stage {
     }
 
     /// One hash per band; equal hashes of different bands are as unlikely as any collision.
-    fn put_band_hashes(&self, values: impl Iterator<Item = impl AsRef<[u8]>>, signature: &mut Vec<u8>) {
-        let mut bytes = Vec::with_capacity(self.rows * size_of::<u64>());
+    fn put_band_hashes<const N: usize>(
+        &self,
+        values: impl Iterator<Item = [u8; N]>,
+        signature: &mut Vec<u8>,
+    ) {
+        let mut bytes = Vec::with_capacity(self.rows * N);
         let (mut band, mut row) = (0, 0);
         for value in values {
-            bytes.extend_from_slice(value.as_ref());
+            bytes.extend_from_slice(&value);
             row += 1;
             if row == self.rows {
                 signature.extend_from_slice(&xxh3_64_with_seed(&bytes, band).to_le_bytes());
@@ -289,52 +312,83 @@ impl Stage {
         }
     }
 
-    /// Band hashes of a text and its set, then the set; nothing for an empty set.
-    pub(super) fn signature_of(&self, text: &str, set: &[u32]) -> Vec<u8> {
+    /// Band hashes of a text and its set, the rank where there is one, then the set or the hashes; nothing for an empty set.
+    pub(super) fn signature_of(&self, text: &str, set: &[u32], rank: Option<u64>) -> Vec<u8> {
         if set.is_empty() {
             return Vec::new();
         }
-        let mut signature = Vec::with_capacity(self.bands * 8 + set.len() * 4);
-        match &self.family {
+        let hashes = self.bands * self.rows;
+        let mut signature = Vec::with_capacity(self.bands * 8 + 8 + set.len().max(hashes) * 4);
+        let low_words: Vec<u32> = match &self.family {
             Functions::Tamis(family) => {
                 let minima = family.minima(set);
                 self.put_band_hashes(minima.iter().map(|value| value.to_le_bytes()), &mut signature);
+                minima
             }
             Functions::Datatrove(family) => {
                 let minima =
                     family.minima(&datatrove_hashes::ngram_hashes(text, self.config.ngram_words as usize));
                 self.put_band_hashes(minima.iter().map(|value| value.to_le_bytes()), &mut signature);
+                minima.iter().map(|value| take_u32(&value.to_le_bytes(), 0)).collect()
             }
+        };
+        if let Some(rank) = rank {
+            signature.extend_from_slice(&rank.to_le_bytes());
         }
-        for shingle in set {
-            signature.extend_from_slice(&shingle.to_le_bytes());
+        let words = match self.config.verify {
+            Measure::Shingles => set,
+            Measure::Signatures => &low_words,
+        };
+        for word in words {
+            signature.extend_from_slice(&word.to_le_bytes());
         }
         signature
+    }
+
+    /// What is written down of each document.
+    fn contents(&self) -> Contents {
+        Contents { is_ranked: self.config.keep.is_ranked(), measure: self.config.verify }
+    }
+
+    fn passes_over<K: Key>(&self, dir: &Path) -> Vec<Box<dyn Pass>> {
+        let (min_jaccard, contents) = (self.config.min_jaccard, self.contents());
+        let grouping = Grouping { gather_above: self.gather_above, ..Grouping::new(dir, self.rows_per_task) };
+        let mut passes: Vec<Box<dyn Pass>> = vec![
+            Box::new(CatalogPass::new(dir, self.earlier.folders(), Row::<K>::BYTES)),
+            Box::new(GatherPass::<Row<K>>::new(&grouping)),
+            Box::new(CandidatePass::<K>::new(grouping, contents, min_jaccard)),
+            Box::new(VerifyPass::new(dir, contents, min_jaccard, self.pairs_per_task)),
+            Box::new(ClusterPass::new(dir, self.config.linkage, contents)),
+        ];
+        if self.config.keep_counts {
+            passes.push(Box::new(CountPass::new(dir)));
+        }
+        passes
     }
 }
 
 impl Barrier for Stage {
     fn signature(&self, doc: &Document, _cx: &mut Context) -> Vec<u8> {
-        let mut signature = self.signature_of(&doc.text, &self.shingles(&doc.text));
+        let rank = self.config.keep.is_ranked().then(|| self.config.keep.rank(doc));
+        let mut signature = self.signature_of(&doc.text, &self.shingles(&doc.text), rank);
         confine(&mut signature, self.bands * size_of::<u64>(), self.config.within, doc);
         signature
     }
 
     fn observer(&self, dir: &Path, task: u32, part: u32, memory_bytes: u64) -> Result<Box<dyn Observer>> {
-        Ok(Box::new(PartWriter::<u64>::create(dir, task, part, self.bands, memory_bytes)?))
+        Ok(if self.config.keep.is_ranked() {
+            Box::new(RankedWriter::<u64>::create(dir, task, part, self.bands, memory_bytes)?)
+        } else {
+            Box::new(PartWriter::<u64>::create(dir, task, part, self.bands, memory_bytes)?)
+        })
     }
 
     fn passes(self: Arc<Self>, dir: PathBuf) -> Vec<Box<dyn Pass>> {
-        let min_jaccard = self.config.min_jaccard;
-        let grouping =
-            Grouping { gather_above: self.gather_above, ..Grouping::new(&dir, self.rows_per_task) };
-        vec![
-            Box::new(CatalogPass::new(&dir, self.earlier.folders(), Row::<u64>::BYTES)),
-            Box::new(GatherPass::<Row<u64>>::new(&grouping)),
-            Box::new(CandidatePass::new(grouping, min_jaccard)),
-            Box::new(VerifyPass::new(&dir, min_jaccard, self.pairs_per_task)),
-            Box::new(ClusterPass::new(&dir, self.config.linkage)),
-        ]
+        if self.config.keep.is_ranked() {
+            self.passes_over::<Ranked<u64>>(&dir)
+        } else {
+            self.passes_over::<u64>(&dir)
+        }
     }
 
     fn keep(self: Arc<Self>, dir: PathBuf, target: PathBuf) -> Vec<Box<dyn Pass>> {
@@ -345,200 +399,10 @@ impl Barrier for Stage {
     fn removals(&self, dir: &Path, split: u32) -> Result<Box<dyn Removals>> {
         // In a chain the recorded similarity is not the one that was held against the limit.
         let limit = (self.config.linkage == Linkage::Direct).then_some(self.config.min_jaccard);
-        Ok(Box::new(removals::Listed::open(dir, split, "near_duplicate", limit)?))
+        let listed = removals::Listed::open(dir, split, "near_duplicate", limit)?;
+        Ok(Box::new(if self.config.keep_counts { listed.counted(dir, split)? } else { listed }))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::super::jaccard::overlap;
-    use super::super::testkit::{Setup, docs_of, run_barrier, survivors};
-    use super::*;
-
-    fn stage(config: &Config) -> Arc<Stage> {
-        Arc::new(Stage::new(config.clone()))
-    }
-
-    fn small_tasks(config: &Config) -> Arc<Stage> {
-        Arc::new(Stage {
-            rows_per_task: 300,
-            pairs_per_task: 40,
-            gather_above: 3,
-            ..Stage::new(config.clone())
-        })
-    }
-
-    /// A text of words `from..to`, all different.
-    fn text(from: u32, to: u32) -> String {
-        (from..to).map(|n| format!("w{}", letters(n))).collect::<Vec<_>>().join(" ")
-    }
-
-    /// A number in letters, since digits are all alike after normalisation.
-    fn letters(n: u32) -> String {
-        n.to_string().bytes().map(|digit| char::from(digit - b'0' + b'a')).collect()
-    }
-
-    fn jaccard(a: &str, b: &str) -> f64 {
-        overlap(&shingle_set(a, 5), &shingle_set(b, 5)).jaccard()
-    }
-
-    fn ids(removals: &[(String, crate::stage::Duplicate)]) -> Vec<(&str, &str)> {
-        removals.iter().map(|(id, removal)| (id.as_str(), removal.kept_id.as_str())).collect()
-    }
-
-    #[test]
-    fn a_chain_loses_its_middle_or_all_but_its_head() {
-        // Each like the next (.86), the ends less (.75); the last one unlike all.
-        let texts = [text(0, 204), text(15, 219), text(30, 234), text(1000, 1200)];
-        let docs = docs_of(&[&texts[..2], &texts[2..]]);
-        let mut config = Config { bands: 60, ..Config::default() };
-        let direct = run_barrier(stage(&config), &docs, &Setup::default());
-        assert_eq!(ids(&direct), [("0.1", "0.0")]);
-        assert!((direct[0].1.similarity - jaccard(&texts[0], &texts[1])).abs() < 1e-12);
-        config.linkage = Linkage::Single;
-        let single = run_barrier(stage(&config), &docs, &Setup::default());
-        assert_eq!(ids(&single), [("0.1", "0.0"), ("1.0", "0.0")]);
-        assert!((single[1].1.similarity - jaccard(&texts[0], &texts[2])).abs() < 1e-12);
-        assert!(single.iter().all(|(_, removal)| removal.cluster == "0.0"));
-    }
-
-    #[test]
-    fn a_shared_band_alone_removes_nobody() {
-        // With one row nearly everything with a common shingle shares a band.
-        let texts = [text(0, 100), text(50, 150), text(100, 200)];
-        let docs = docs_of(&[&texts]);
-        let mut config = Config { bands: 200, rows: 1, ..Config::default() };
-        assert_eq!(run_barrier(stage(&config), &docs, &Setup::default()), []);
-        config.min_jaccard = 0.0;
-        assert_eq!(ids(&run_barrier(stage(&config), &docs, &Setup::default())), [("0.1", "0.0")]);
-    }
-
-    #[test]
-    fn short_texts_are_left_alone() {
-        let docs = docs_of(&[&["one two three four", "one two three four", "", ""]]);
-        assert_eq!(run_barrier(stage(&Config::default()), &docs, &Setup::default()), []);
-    }
-
-    #[test]
-    fn a_large_bucket_is_led_by_a_few() {
-        // Two kinds of pages, a hundred copies each, and some in between that are like neither enough.
-        let mut texts = Vec::new();
-        for n in 0..100 {
-            texts.push(text(0, 300) + " " + &text(5000 + n * 10, 5002 + n * 10));
-            texts.push(text(0, 150) + " " + &text(7000, 7150) + " " + &letters(n));
-        }
-        let docs = docs_of(&[&texts]);
-        let config = Config { bands: 120, rows: 2, ..Config::default() };
-        let removals = run_barrier(stage(&config), &docs, &Setup::default());
-        assert_eq!(removals.len(), 198);
-        assert!(removals.iter().all(|(_, removal)| removal.similarity >= 0.8));
-        assert!(removals.iter().all(|(_, removal)| ["0.0", "0.1"].contains(&removal.kept_id.as_str())));
-        assert_eq!(run_barrier(stage(&config), &survivors(&docs, &removals), &Setup::default()), []);
-    }
-
-    #[test]
-    fn a_budget_that_spills_changes_nothing() {
-        // 21,000 rows and 20,000 pairs; a sorter holds 1,024 of them.
-        let texts: Vec<String> = (0..300).map(|n| text(n % 3 * 1000, n % 3 * 1000 + 50 + n / 50)).collect();
-        let docs = docs_of(&[&texts[..100], &texts[100..]]);
-        let config = Config { bands: 70, rows: 4, ..Config::default() };
-        let roomy = run_barrier(stage(&config), &docs, &Setup::default());
-        let tight = Setup { memory_bytes: 1 << 10, ..Setup::default() };
-        assert_eq!(roomy.len(), 297);
-        assert_eq!(run_barrier(stage(&config), &docs, &tight), roomy);
-    }
-
-    #[test]
-    fn bands_and_rows_follow_from_the_similarity() {
-        // What datasketch 1.6 and RedPajama-v2 (9 x 13) have.
-        for (wanted, hashes, shape) in [
-            (0.8, 128, (9, 13)),
-            (0.7, 128, (14, 9)),
-            (0.9, 128, (5, 25)),
-            (0.5, 128, (25, 5)),
-            (0.7, 256, (25, 10)),
-        ] {
-            assert_eq!(bands_and_rows(wanted, hashes), shape, "{wanted} of {hashes}");
-        }
-        let config = Config { similarity: Some(0.75), hashes: Some(200), ..Config::default() };
-        let stage = Stage::new(config);
-        assert!(stage.bands * stage.rows <= 200);
-    }
-
-    #[test]
-    fn other_functions_and_shingles_find_copies_too() {
-        let words = [text(0, 204), text(4, 208), text(1000, 1200), text(0, 204) + " end"];
-        let docs = docs_of(&[&words]);
-        for config in [
-            Config { hash_family: HashFamily::Datatrove, ..Config::default() },
-            Config { ngram_chars: Some(24), ..Config::default() },
-            Config { similarity: Some(0.7), ..Config::default() },
-        ] {
-            let removals = run_barrier(stage(&config), &docs, &Setup::default());
-            assert_eq!(ids(&removals), [("0.1", "0.0"), ("0.3", "0.0")], "{config:?}");
-        }
-        // Chinese without spaces has characters all the same.
-        let chinese = [
-            "河边的渡船走了一百多年，没有人记得它是谁造的。",
-            "河边的渡船走了一百多年，没有人记得它是谁造的！",
-        ];
-        let config = Config { ngram_chars: Some(3), ..Config::default() };
-        assert_eq!(run_barrier(stage(&config), &docs_of(&[&chinese]), &Setup::default()).len(), 1);
-    }
-
-    #[test]
-    fn mistakes_are_named() {
-        for (options, key) in [
-            (serde_json::json!({ "ngram_chars": 24, "ngram_words": 3 }), "ngram_chars"),
-            (serde_json::json!({ "ngram_chars": 24, "hash_family": "datatrove" }), "ngram_chars"),
-            (serde_json::json!({ "seed": 4_294_967_296_u64, "hash_family": "datatrove" }), "seed"),
-            (serde_json::json!({ "hashes": 100 }), "hashes"),
-            (serde_json::json!({ "similarity": 0.8, "rows": 9 }), "similarity"),
-            (serde_json::json!({ "similarity": 1.0 }), "similarity"),
-        ] {
-            let errors = build(options, &mut BuildContext::default()).err().unwrap();
-            assert_eq!((errors.len(), errors[0].key.as_str()), (1, key));
-        }
-    }
-
-    #[test]
-    fn options_are_read() {
-        let options = serde_json::json!({ "rows": 4, "linkage": "single" });
-        let config: Config = parse_options(options).unwrap();
-        assert_eq!(config, Config { rows: 4, linkage: Linkage::Single, ..Config::default() });
-        assert!(parse_options::<Config>(serde_json::json!({ "row": 4 })).is_err());
-        assert!(build(serde_json::json!({}), &mut BuildContext::default()).is_ok());
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(6))]
-
-        #[test]
-        fn same_removals_for_any_order_parts_and_memory_and_none_the_second_time(
-            // Documents are stretches of one long text: many are alike in many degrees.
-            spans in prop::collection::vec(prop::collection::vec((0_u32..60, 20_u32..80), 0..25), 1..5),
-            order in any::<u64>(),
-            part_docs in 1_u64..30,
-            linkage in prop_oneof![Just(Linkage::Direct), Just(Linkage::Single)],
-            min_jaccard in 0.3..0.9,
-        ) {
-            let splits: Vec<Vec<String>> = spans
-                .iter()
-                .map(|split| split.iter().map(|&(from, length)| text(from, from + length)).collect())
-                .collect();
-            let docs = docs_of(&splits);
-            let config = Config { linkage, min_jaccard, bands: 20, rows: 3, ..Config::default() };
-            let plain = run_barrier(stage(&config), &docs, &Setup::default());
-            let setup = Setup { order, part_docs, memory_bytes: 1 << 10 };
-            let cut_up = run_barrier(small_tasks(&config), &docs, &setup);
-            prop_assert_eq!(&plain, &cut_up);
-            if linkage == Linkage::Direct {
-                prop_assert!(plain.iter().all(|(_, removal)| removal.similarity >= min_jaccard));
-            }
-            let stay = survivors(&docs, &plain);
-            prop_assert_eq!(run_barrier(stage(&config), &stay, &setup), []);
-        }
-    }
-}
+mod tests;

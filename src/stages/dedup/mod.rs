@@ -4,7 +4,7 @@
 //! The way of a document in search of its copies: `signature` turns it into keys (a hash of its text, a hash per band) and, for
 //! near duplicates, its shingle set; [`observe`] writes them per part; [`catalog`] lists the parts;
 //! [`groups`] brings equal keys together, one task per range of keys; [`verify`] measures the pairs that
-//! came together; [`clusters`] decides who stays; [`removals`] answers for each document. [`keep`] writes what a later
+//! came together; [`clusters`] decides who stays (by [`ranking`] where that is not the first); [`removals`] answers for each document. [`keep`] writes what a later
 //! run needs of the documents that stay, and [`earlier`] brings it back there.
 //!
 //! [`line_dedup`] and [`sentence_dedup`] cut pieces out instead: [`span_rows`] has what they write down, [`span_passes`] how repeated
@@ -15,6 +15,7 @@ mod buckets;
 mod catalog;
 mod clusters;
 mod components;
+mod counts;
 mod datatrove_hashes;
 mod docs;
 mod earlier;
@@ -29,6 +30,7 @@ mod minwise;
 #[cfg(test)]
 mod neardup;
 mod observe;
+mod ranking;
 mod records;
 mod removals;
 mod removed;
@@ -41,6 +43,7 @@ mod span_rows;
 #[cfg(test)]
 mod span_tests;
 pub mod substring_dedup;
+mod survivor;
 #[cfg(test)]
 mod testkit;
 pub mod top_ratio;

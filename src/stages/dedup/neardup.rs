@@ -64,7 +64,7 @@ fn candidates_are_as_frequent_as_theory_says() {
     let seeds = 40;
     for seed in 1..=seeds {
         let stage = Stage::new(Config { seed, ..Config::default() });
-        let hashes: Vec<Vec<u8>> = sets.iter().map(|set| stage.signature_of("", set)).collect();
+        let hashes: Vec<Vec<u8>> = sets.iter().map(|set| stage.signature_of("", set, None)).collect();
         for &(a, b, _) in &pairs {
             let similarity = overlap(&sets[a], &sets[b]).jaccard();
             let (a, b) = (hashes[a].chunks_exact(8), hashes[b].chunks_exact(8));

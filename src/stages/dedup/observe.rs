@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::docs::{self, DocsWriter};
-use super::records::{Key, Row};
+use super::docs::{self, DocsWriter, RANK_BYTES};
+use super::records::{Key, Ranked, Row, take_u64};
 use crate::document::Ordinal;
 use crate::error::{Error, Result};
 use crate::io::runs::{self, RunSorter};
@@ -53,5 +53,36 @@ impl<K: Key> Observer for PartWriter<K> {
     fn finish(self: Box<Self>) -> Result<()> {
         runs::write_sorted(&self.rows_path, self.rows.finish()?)?;
         self.docs.finish()
+    }
+}
+
+/// Takes signatures that consist of `keys` keys, a rank of 8 bytes, and then words: the rank goes into every row, and in front
+/// of the words.
+pub(super) struct RankedWriter<K: Key>(PartWriter<Ranked<K>>);
+
+impl<K: Key> RankedWriter<K> {
+    pub(super) fn create(dir: &Path, task: u32, part: u32, keys: usize, memory_bytes: u64) -> Result<Self> {
+        Ok(Self(PartWriter::create(dir, task, part, keys, memory_bytes)?))
+    }
+}
+
+impl<K: Key> Observer for RankedWriter<K> {
+    fn observe(&mut self, ordinal: Ordinal, id: &str, signature: &[u8]) -> Result<()> {
+        if signature.is_empty() {
+            return Ok(());
+        }
+        let (keys, rest) = signature
+            .split_at_checked(self.0.keys * K::BYTES)
+            .filter(|(_, rest)| rest.len() >= RANK_BYTES)
+            .ok_or_else(|| Error::Failed(format!("document `{id}` has a cut signature")))?;
+        let rank = take_u64(rest, 0);
+        for key in keys.chunks_exact(K::BYTES) {
+            self.0.rows.push(Row { key: Ranked { hash: K::take(key), rank }, ordinal })?;
+        }
+        self.0.docs.add(ordinal, id, rest)
+    }
+
+    fn finish(self: Box<Self>) -> Result<()> {
+        Box::new(self.0).finish()
     }
 }

@@ -70,26 +70,26 @@ impl Key for u128 {
 
 /// A hash of which equal ones come together, the best document first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Ranked {
-    pub(super) hash: u128,
+pub(super) struct Ranked<K> {
+    pub(super) hash: K,
     /// The smaller, the better.
     pub(super) rank: u64,
 }
 
-impl Key for Ranked {
-    const BYTES: usize = 24;
+impl<K: Key> Key for Ranked<K> {
+    const BYTES: usize = K::BYTES + 8;
     fn put(self, out: &mut Vec<u8>) {
         self.hash.put(out);
         self.rank.put(out);
     }
     fn take(bytes: &[u8]) -> Self {
-        Self { hash: u128::take(bytes), rank: take_u64(bytes, 16) }
+        Self { hash: K::take(bytes), rank: take_u64(bytes, K::BYTES) }
     }
     fn high(self) -> u64 {
         self.hash.high()
     }
     fn is_same(self, other: Self) -> bool {
-        self.hash == other.hash
+        self.hash.is_same(other.hash)
     }
 }
 
@@ -224,6 +224,7 @@ mod tests {
         let overlap = Overlap { shared: 4, union: 5 };
         same(Row { key: 0x0102_0304_0506_0708_u64, ordinal: a });
         same(Row { key: u128::MAX - 5, ordinal: b });
+        same(Row { key: Ranked { hash: 9_u64, rank: 1 << 50 }, ordinal: b });
         same(Pair::of(b, a));
         same(Edge { pair: Pair::of(a, b), overlap });
         same(Gone { removed: b, kept: a, cluster: a, overlap });

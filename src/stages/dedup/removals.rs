@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::catalog::Catalog;
+use super::counts::{self, COPIES, Count};
 use super::docs::DocStore;
 use super::records::Gone;
 use crate::document::Ordinal;
@@ -22,6 +23,8 @@ pub(super) struct Listed {
     ids: DocStore,
     reason: &'static str,
     limit: Option<f64>,
+    /// How many went for each document that stays, where that is wanted.
+    counts: Option<std::iter::Peekable<RangeReader<Count>>>,
     /// First split of this run in the catalogue.
     own_split: u32,
 }
@@ -36,7 +39,30 @@ impl Listed {
         let end = run.partition_point(|gone| gone.removed.split <= split)?;
         let mut list = run.range(start, end)?;
         let next = list.next().transpose()?;
-        Ok(Self { list, next, ids: DocStore::open(catalog)?, reason, limit, own_split })
+        let ids = DocStore::open(catalog)?;
+        Ok(Self { list, next, ids, reason, limit, counts: None, own_split })
+    }
+
+    /// The same; documents that stay get the score `copies`.
+    pub(super) fn counted(self, dir: &Path, split: u32) -> Result<Self> {
+        let split = split + self.own_split;
+        let run = RunFile::<Count>::open(counts::path(dir))?;
+        let start = run.partition_point(|count| count.kept.split < split)?;
+        let end = run.partition_point(|count| count.kept.split <= split)?;
+        Ok(Self { counts: Some(run.range(start, end)?.peekable()), ..self })
+    }
+
+    /// What a document gets that stays.
+    fn copies(&mut self, kept: Ordinal) -> Result<Option<Removal>> {
+        let Some(counts) = &mut self.counts else { return Ok(None) };
+        while let Some(before) = counts.next_if(|count| !count.as_ref().is_ok_and(|count| count.kept >= kept))
+        {
+            before?;
+        }
+        let found =
+            counts.next_if(|count| count.as_ref().is_ok_and(|count| count.kept == kept)).transpose()?;
+        let value = 1.0 + found.map_or(0, |count| count.removed) as f64;
+        Ok(Some(Removal::Scored { score: &COPIES, value }))
     }
 }
 
@@ -48,7 +74,9 @@ impl Removals for Listed {
         {
             self.next = self.list.next().transpose()?;
         }
-        let Some(gone) = self.next.filter(|gone| gone.removed == ordinal) else { return Ok(None) };
+        let Some(gone) = self.next.filter(|gone| gone.removed == ordinal) else {
+            return self.copies(ordinal);
+        };
         let kept_id = self.ids.id(gone.kept)?;
         let cluster = if gone.cluster == gone.kept { kept_id.clone() } else { self.ids.id(gone.cluster)? };
         let (reason, similarity, limit) = (self.reason, gone.overlap.jaccard(), self.limit);

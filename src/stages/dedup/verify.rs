@@ -1,4 +1,4 @@
-//! Two passes: candidates (documents that share a band) and their verification by exact Jaccard.
+//! Two passes: candidates (documents that share a band) and their verification by Jaccard similarity.
 //!
 //! Verification is ordered by the later document: each task owns a range of places, so a pair that
 //! several bands brought together is measured once, and the edges of all tasks, one after another, are
@@ -10,9 +10,9 @@ use super::buckets::Bucket;
 use super::catalog::{Catalog, tasks_for};
 use super::docs::DocStore;
 use super::groups::Grouping;
-use super::jaccard::{SetCache, overlap_from};
+use super::jaccard::{Contents, SetCache};
 use super::pass_name;
-use super::records::{Edge, Pair};
+use super::records::{Edge, Key, Pair};
 use crate::document::Ordinal;
 use crate::error::Result;
 use crate::io;
@@ -33,19 +33,22 @@ pub(super) fn edges_folder(dir: &Path) -> PathBuf {
 }
 
 /// Lists pairs of documents that share a band, each once per task.
-pub(super) struct CandidatePass {
-    pub(super) name: String,
-    pub(super) grouping: Grouping,
-    pub(super) min_jaccard: f64,
+pub(super) struct CandidatePass<K> {
+    name: String,
+    grouping: Grouping,
+    contents: Contents,
+    min_jaccard: f64,
+    marker: std::marker::PhantomData<fn() -> K>,
 }
 
-impl CandidatePass {
-    pub(super) fn new(grouping: Grouping, min_jaccard: f64) -> Self {
-        Self { name: pass_name(&grouping.dir, "candidates"), grouping, min_jaccard }
+impl<K: Key> CandidatePass<K> {
+    pub(super) fn new(grouping: Grouping, contents: Contents, min_jaccard: f64) -> Self {
+        let name = pass_name(&grouping.dir, "candidates");
+        Self { name, grouping, contents, min_jaccard, marker: std::marker::PhantomData }
     }
 }
 
-impl Pass for CandidatePass {
+impl<K: Key> Pass for CandidatePass<K> {
     fn name(&self) -> &str {
         &self.name
     }
@@ -59,11 +62,11 @@ impl Pass for CandidatePass {
         let dir = &self.grouping.dir;
         let catalog = Catalog::read(dir)?;
         let own_split = catalog.own_split();
-        let mut sets = SetCache::new(DocStore::open(catalog)?, share);
+        let mut sets = SetCache::new(DocStore::open(catalog)?, self.contents, share);
         let mut sorter = RunSorter::new(self.grouping.scratch(task, "pairs"), share);
         let mut emit = |pair: Pair| sorter.push(pair);
         let mut bucket = Bucket::new(self.min_jaccard, own_split, &mut sets);
-        self.grouping.for_each::<u64>(task, env, share, |first, ordinal| {
+        self.grouping.for_each::<K>(task, env, share, |first, ordinal| {
             if first {
                 bucket.close(&mut emit)?;
             }
@@ -85,15 +88,17 @@ impl Pass for CandidatePass {
 
 /// Measures candidate pairs and keeps those that are alike.
 pub(super) struct VerifyPass {
-    pub(super) name: String,
-    pub(super) dir: PathBuf,
-    pub(super) min_jaccard: f64,
-    pub(super) pairs_per_task: u64,
+    name: String,
+    dir: PathBuf,
+    contents: Contents,
+    min_jaccard: f64,
+    pairs_per_task: u64,
 }
 
 impl VerifyPass {
-    pub(super) fn new(dir: &Path, min_jaccard: f64, pairs_per_task: u64) -> Self {
-        Self { name: pass_name(dir, "verify"), dir: dir.to_path_buf(), min_jaccard, pairs_per_task }
+    pub(super) fn new(dir: &Path, contents: Contents, min_jaccard: f64, pairs_per_task: u64) -> Self {
+        let name = pass_name(dir, "verify");
+        Self { name, dir: dir.to_path_buf(), contents, min_jaccard, pairs_per_task }
     }
 
     /// Pairs whose later document lies in the task's range, in order, with repeats.
@@ -132,7 +137,7 @@ impl Pass for VerifyPass {
     fn run(&self, task: u32, env: &TaskEnv) -> Result<TaskReport> {
         let catalog = Catalog::read(&self.dir)?;
         let pairs = self.pairs(task, &catalog, env, env.memory_bytes / 6)?;
-        let mut sets = SetCache::new(DocStore::open(catalog)?, env.memory_bytes / 4);
+        let mut sets = SetCache::new(DocStore::open(catalog)?, self.contents, env.memory_bytes / 4);
         let mut measured = 0_u64;
         let mut edges = 0_u64;
         let mut last: Option<(Pair, std::sync::Arc<[u32]>)> = None;
@@ -145,7 +150,7 @@ impl Pass for VerifyPass {
                 _ => sets.get(pair.later)?,
             };
             measured += 1;
-            let found = overlap_from(&set, &sets.get(pair.earlier)?, self.min_jaccard);
+            let found = self.contents.overlap_from(&set, &sets.get(pair.earlier)?, self.min_jaccard);
             last = Some((pair, set));
             edges += u64::from(found.is_some());
             Ok(found.map(|overlap| Edge { pair, overlap }))
@@ -179,7 +184,7 @@ fn write_distinct<R: Record>(path: &Path, records: impl Iterator<Item = Result<R
 }
 
 /// All verified pairs, sorted by the later document.
-pub(super) fn edges(dir: &Path) -> Result<impl Iterator<Item = Result<Edge>>> {
+pub(super) fn edges(dir: &Path) -> Result<impl Iterator<Item = Result<Edge>> + use<>> {
     let paths = io::list(edges_folder(dir), ".run")?;
     Ok(paths.into_iter().flat_map(|path| match runs::RunReader::<Edge>::open(path) {
         Ok(run) => Box::new(run) as Box<dyn Iterator<Item = Result<Edge>>>,
@@ -189,12 +194,12 @@ pub(super) fn edges(dir: &Path) -> Result<impl Iterator<Item = Result<Edge>>> {
 
 /// Edges in groups that speak against the same document.
 pub(super) fn edges_by_later(
-    dir: &Path,
+    edges: impl Iterator<Item = Result<Edge>>,
     env: &TaskEnv,
     mut each: impl FnMut(Ordinal, &[Edge]) -> Result<()>,
 ) -> Result<()> {
     let mut group: Vec<Edge> = Vec::new();
-    for edge in edges(dir)? {
+    for edge in edges {
         let edge = edge?;
         if let Some(last) = group.last()
             && last.pair.later != edge.pair.later
