@@ -18,6 +18,7 @@
 //! | `stages/dedup` | whole-corpus steps: exact and MinHash deduplication, the best share | the same | the same |
 //! | `stages/write` | the tables of a run directory | document, stage, io, error | the same |
 //! | [`tokens`] | tokenizer training, encoding, shuffle, shards | stage, document, text, io, error | know stages or the pipeline |
+//! | [`train`] | small transformer: data, model, optimiser, loop, judging | tokens, io, error | know stages or the pipeline |
 //! | [`pipeline`] | YAML to a checked plan; the generated reference | the stage rooms' `STAGES` tables, tokens' configs | run anything |
 //! | [`calibrate`] | options per language from a reference corpus | document, text, stage, error, pipeline | read files, print |
 //! | [`engine`] | runs passes of tasks; memory, progress, resume | stage, `stages/write`, io | name a stage |
@@ -41,3 +42,4 @@ pub mod stage;
 pub mod stages;
 pub mod text;
 pub mod tokens;
+pub mod train;

@@ -35,3 +35,5 @@ mod runs;
 mod span_dedup;
 #[path = "suite/support.rs"]
 mod support;
+#[path = "suite/train.rs"]
+mod train;

@@ -184,9 +184,21 @@ pub(super) fn stages(args: &StagesArgs) -> Result<u8> {
     Ok(0)
 }
 
-pub(super) fn schema() -> Result<u8> {
-    let text = serde_json::to_string_pretty(&reference::schema())
-        .map_err(|error| Error::Failed(error.to_string()))?;
+#[derive(Debug, clap::Args)]
+pub(super) struct SchemaArgs {
+    /// Of training files, which `tamis train` reads, in place of pipelines.
+    #[arg(long)]
+    training: bool,
+}
+
+pub(super) fn schema(args: &SchemaArgs) -> Result<u8> {
+    let schema = if args.training {
+        serde_json::to_value(schemars::schema_for!(crate::train::Config))
+            .map_err(|error| Error::Failed(error.to_string()))?
+    } else {
+        reference::schema()
+    };
+    let text = serde_json::to_string_pretty(&schema).map_err(|error| Error::Failed(error.to_string()))?;
     print(&format!("{text}\n"))?;
     Ok(0)
 }

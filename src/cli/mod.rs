@@ -13,6 +13,7 @@ pub mod records;
 mod run;
 mod show;
 pub mod tokens;
+mod train;
 
 use std::path::PathBuf;
 
@@ -52,8 +53,8 @@ enum Command {
     Plan(describe::PlanArgs),
     /// Print the reference of all readers and stages, or of one.
     Stages(describe::StagesArgs),
-    /// Print the JSON Schema of pipeline files.
-    Schema,
+    /// Print the JSON Schema of pipeline files, or of training files.
+    Schema(describe::SchemaArgs),
     /// Show what happened to a page.
     Explain(explain::Args),
     /// List the largest clusters of copies that a run removed.
@@ -74,6 +75,14 @@ enum Command {
     Tokens(tokens::Args),
     /// Train n-gram language models, score text with them.
     Lm(lm::Args),
+    /// Train a small language model on token shards, or go on with a training that was stopped.
+    Train(train::TrainArgs),
+    /// Train the same model on several corpora and compare them.
+    Ablate(train::AblateArgs),
+    /// Judge a trained model by texts and questions.
+    Evaluate(train::EvaluateArgs),
+    /// Let a trained model write.
+    Generate(train::GenerateArgs),
 }
 
 /// A pipeline and what the command line changes in it.
@@ -106,7 +115,7 @@ pub fn main() -> u8 {
         Command::Validate(args) => describe::validate(args),
         Command::Plan(args) => describe::plan(args),
         Command::Stages(args) => describe::stages(args),
-        Command::Schema => describe::schema(),
+        Command::Schema(args) => describe::schema(args),
         Command::Explain(args) => explain::run(args),
         Command::Dups(args) => dups::run(args),
         Command::Inspect(args) => inspect::run(args),
@@ -117,6 +126,10 @@ pub fn main() -> u8 {
         Command::Classifier(args) => classifier::run(args, cli.log_format),
         Command::Tokens(args) => tokens::run(args),
         Command::Lm(args) => lm::run(args, cli.log_format),
+        Command::Train(args) => train::train(args, cli.log_format),
+        Command::Ablate(args) => train::ablate(args, cli.log_format),
+        Command::Evaluate(args) => train::evaluate(args, cli.log_format),
+        Command::Generate(args) => train::generate(args),
     };
     match result {
         Ok(code) => code,

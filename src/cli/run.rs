@@ -64,7 +64,7 @@ impl MachineArgs {
 }
 
 /// A flag that Ctrl-C and SIGTERM set. A second Ctrl-C ends the process at once.
-fn catch_signals() -> Result<Arc<AtomicBool>> {
+pub(super) fn catch_signals() -> Result<Arc<AtomicBool>> {
     let cancel = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register_conditional_shutdown(signal, 75, Arc::clone(&cancel))

@@ -3,6 +3,7 @@
 //!
 //! Never knows what a document means to a stage; never prints.
 
+pub mod append;
 pub mod atomic;
 pub mod codec;
 pub mod columns;

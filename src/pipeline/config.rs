@@ -189,6 +189,27 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
     }
 }
 
+/// A number such as `2000000`, `2M`, `1.5B` or `300k`.
+///
+/// # Errors
+/// What would be right.
+pub fn parse_count(text: &str) -> Result<u64, String> {
+    let wrong = || format!("`{text}` is no number of tokens; write `2000000`, `2M` or `1.5B`");
+    let (digits, factor) = match text.chars().last() {
+        Some('k' | 'K') => (&text[..text.len() - 1], 1e3),
+        Some('M') => (&text[..text.len() - 1], 1e6),
+        Some('B' | 'G') => (&text[..text.len() - 1], 1e9),
+        _ => (text, 1.0),
+    };
+    let number: f64 = digits.parse().map_err(|_| wrong())?;
+    let count = (number * factor).round();
+    if !(1.0..=1e15).contains(&count) {
+        return Err(wrong());
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 1 and 10^15")]
+    Ok(count as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,6 +7,7 @@ pub mod config;
 pub mod diagnostic;
 pub mod load;
 pub mod node;
+pub mod options_file;
 pub mod overrides;
 pub mod per_language;
 pub mod plan;

@@ -18,6 +18,7 @@ mod language_levels;
 mod ngram;
 mod pii;
 mod tokens;
+mod train;
 
 /// Name, what is measured, how to run it.
 const BENCHMARKS: &[(&str, &str, fn())] = &[
@@ -36,6 +37,7 @@ const BENCHMARKS: &[(&str, &str, fn())] = &[
     ("ngram", "n-gram models: tokens scored per CPU second", ngram::run),
     ("pii", "personal data: score on the shared sets, text per CPU second", pii::run),
     ("tokens", "tokenizer training and encoding", tokens::run),
+    ("train", "twenty steps of a small model on the CPU, tokens per CPU second", train::run),
 ];
 
 fn main() {

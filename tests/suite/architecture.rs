@@ -16,6 +16,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("stages/write", &["document", "error", "io", "stage"]),
     ("stages", &["document", "error", "io", "models", "stage", "text"]),
     ("tokens", &["document", "error", "io", "stage", "text"]),
+    ("train", &["document", "error", "io", "tokens"]),
     ("engine", &["document", "error", "io", "stage", "stages/write"]),
     (
         "pipeline",

@@ -20,4 +20,5 @@ fn the_stage_reference_is_fresh() {
 #[test]
 fn the_schema_is_fresh() {
     fresh(&["schema"], "pipelines/schema.json");
+    fresh(&["schema", "--training"], "pipelines/train-schema.json");
 }
