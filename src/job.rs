@@ -5,9 +5,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use crate::engine::segment::{Input, Mode, Output, Segment, Slot, SlotLimit};
+use crate::engine::status::PassStatus;
 use crate::engine::{Listener, Options, RunDir, run_pass, run_task};
 use crate::error::{Error, Result};
 use crate::io;
@@ -144,6 +145,25 @@ impl Job {
             )));
         }
         run_task(self.passes[position].as_ref(), task, &self.run, env)
+    }
+
+    /// How far each pass is, from the run directory alone.
+    ///
+    /// # Errors
+    /// Where records cannot be read.
+    pub fn status(&self, now: SystemTime) -> Result<Vec<PassStatus>> {
+        let mut is_next = true;
+        let mut passes = Vec::new();
+        for pass in &self.passes {
+            let mut status = PassStatus::read(pass.as_ref(), &self.run, is_next && !self.is_finished(), now)?;
+            if self.is_finished() {
+                // What the tasks were counted from is gone.
+                status.tasks = Some(status.done);
+            }
+            is_next &= status.is_done();
+            passes.push(status);
+        }
+        Ok(passes)
     }
 
     /// Whether the run was finished before; [`Job::execute`] then does nothing.

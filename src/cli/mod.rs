@@ -12,6 +12,7 @@ mod lm;
 pub mod records;
 mod run;
 mod show;
+mod status;
 pub mod tokens;
 mod train;
 
@@ -47,6 +48,8 @@ enum Command {
     Run(run::RunArgs),
     /// Run one task of a planned run, as a cluster's machines do.
     Task(run::TaskArgs),
+    /// Show how far a run is: passes, tasks done and failed, time left.
+    Status(status::Args),
     /// Check a pipeline without reading its data.
     Validate(describe::ValidateArgs),
     /// Show the passes and tasks of a pipeline, with all options filled in.
@@ -112,6 +115,7 @@ pub fn main() -> u8 {
     let result = match &cli.command {
         Command::Run(args) => run::run(args, cli.log_format),
         Command::Task(args) => run::task(args, cli.log_format),
+        Command::Status(args) => status::run(args, cli.log_format),
         Command::Validate(args) => describe::validate(args),
         Command::Plan(args) => describe::plan(args),
         Command::Stages(args) => describe::stages(args),

@@ -62,6 +62,11 @@ impl RunDir {
         self.root.join("work").join("done").join(pass).join(format!("{task:06}.json"))
     }
 
+    /// Record that a task failed the last time it was tried.
+    pub fn failed(&self, pass: &str, task: u32) -> PathBuf {
+        self.root.join("work").join("failed").join(pass).join(format!("{task:06}.json"))
+    }
+
     /// Reports of a pass's finished tasks, in task order.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ pub mod layout;
 pub mod runner;
 pub mod segment;
 mod source;
+pub mod status;
 mod worker;
 
 pub use layout::RunDir;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use cpu_time::ProcessTime;
+use serde::{Deserialize, Serialize};
 
 use super::layout::RunDir;
 use crate::error::{Error, Result};
@@ -111,6 +112,27 @@ pub fn run_task(pass: &dyn Pass, task: u32, run: &RunDir, env: &TaskEnv) -> Resu
         return Ok(());
     }
     env.check_cancel()?;
-    let report = pass.run(task, env)?;
-    io::write_json(done, &report)
+    let failed = run.failed(pass.name(), task);
+    match pass.run(task, env) {
+        Ok(report) => {
+            if failed.exists() {
+                io::remove_files(&[failed])?;
+            }
+            io::write_json(done, &report)
+        }
+        Err(error) => {
+            // An interrupted task has not failed. Where the record cannot be written either, the error itself says more.
+            if !matches!(error, Error::Interrupted) {
+                drop(io::write_json(failed, &Failure { message: error.to_string() }));
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Why a task failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What it said.
+    pub message: String,
 }

@@ -41,6 +41,14 @@ pub fn read_side_file(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(Error::io("read", path))
 }
 
+/// When a file was written last.
+///
+/// # Errors
+/// [`Error::Io`] with the path.
+pub fn modified_at(path: impl AsRef<Path>) -> Result<std::time::SystemTime> {
+    std::fs::metadata(&path).and_then(|data| data.modified()).map_err(Error::io("look at", path))
+}
+
 /// Creates a folder and its parents.
 ///
 /// # Errors

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::support::{assert_same_outputs, run, run_pipeline, stderr, tamis};
+use super::support::{assert_same_outputs, run, run_pipeline, stderr, stdout, tamis};
 
 /// A small pipeline in `folder`.
 fn pipeline(folder: &Path) -> String {
@@ -110,4 +110,41 @@ fn every_line_of_a_json_log_is_json() {
             assert_eq!(event["event"], "error");
         }
     }
+}
+
+#[test]
+fn status_tells_what_is_done_and_what_failed() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("small.yaml");
+    let text = "name: small\ninput:\n- jsonl: { paths: [fixtures/crawl/documents.jsonl] }\nstages: [exact_dedup]\n\
+                output: { keep_work: true }\n";
+    std::fs::write(&path, text).expect("pipeline is writable");
+    let run_dir = folder.path().join("run");
+    run_pipeline(&path.to_string_lossy(), &run_dir, &[]);
+    let dir = run_dir.to_string_lossy().into_owned();
+    let status = || stdout(&run(&["status", &dir]));
+    assert!(status().contains("the run is finished"), "{}", status());
+
+    // As if the machine that had the task had lost a file.
+    let pass = "01-exact_dedup-group";
+    std::fs::remove_dir_all(run_dir.join("work/done/run")).expect("removable");
+    std::fs::remove_file(run_dir.join("work/done").join(pass).join("000000.json")).expect("a record");
+    let parts = run_dir.join("work/01-exact_dedup/parts.run");
+    let kept = std::fs::read(&parts).expect("parts");
+    std::fs::remove_file(&parts).expect("removable");
+    let task = || run(&["task", &dir, "--pass", pass, "--task", "0"]);
+    assert_eq!(task().status.code(), Some(1));
+    let shown = status();
+    let line = shown.lines().find(|line| line.starts_with(pass)).expect("a line").to_owned();
+    assert_eq!(line.split_whitespace().skip(1).take(3).collect::<Vec<_>>(), ["1", "0", "1"], "{shown}");
+    assert!(shown.contains(&format!("task 0 of {pass} failed: cannot open")), "{shown}");
+    let json = stdout(&run(&["--log-format", "json", "status", &dir]));
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!((&json["finished"], &json["passes"][0]["done"]), (&false.into(), &1.into()));
+
+    std::fs::write(&parts, kept).expect("writable");
+    assert_eq!(task().status.code(), Some(0));
+    assert!(!status().contains("failed: "), "{}", status());
+    let none = run(&["status", &folder.path().to_string_lossy()]);
+    assert_eq!(none.status.code(), Some(2), "{}", stderr(&none));
 }
