@@ -13,8 +13,12 @@ mod data;
 mod decontaminate;
 #[path = "suite/doc_dedup.rs"]
 mod doc_dedup;
+#[path = "emulator/build.rs"]
+mod emulator;
 #[path = "suite/generated.rs"]
 mod generated;
+#[path = "suite/gpu.rs"]
+mod gpu;
 #[path = "suite/languages.rs"]
 mod languages;
 #[path = "suite/lm_train.rs"]

@@ -13,9 +13,10 @@ use crate::io::folders;
 use crate::pipeline::config::parse_count;
 use crate::pipeline::options_file;
 use crate::train::ablate::{Ablation, Comparison, compare};
+use crate::train::config::Device;
+use crate::train::engine::Engine;
 use crate::train::generate::{Draw, generate as draw_tokens};
 use crate::train::judge::{Chosen, Judge, Judgement, Question, Text, read_lines};
-use crate::train::model::Worker;
 use crate::train::page::grouped;
 use crate::train::run::Summary;
 use crate::train::{Config, Event, Outcome, export, train as train_model};
@@ -79,6 +80,16 @@ pub(super) struct EvaluateArgs {
     /// Questions: JSONL with `prompt`, `choices` and `answer` (the number of the right choice, from 0).
     #[arg(long, value_name = "FILE", num_args = 1..)]
     questions: Vec<PathBuf>,
+    /// What computes; `auto`: a GPU where there is one, else the CPU.
+    #[arg(long, value_enum, default_value_t = Where::Auto)]
+    device: Where,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Where {
+    Auto,
+    Cpu,
+    Cuda,
 }
 
 #[derive(Debug, clap::Args)]
@@ -206,10 +217,12 @@ impl Progress {
                 }
                 if let Some(speed) = metrics.tokens_per_sec {
                     let gflops = speed * self.flops_per_token as f64 / 1e9;
+                    let share =
+                        metrics.mfu.map_or(String::new(), |mfu| format!(", {:.1} % MFU", mfu * 100.0));
                     let left = self.tokens.saturating_sub(metrics.tokens) as f64 / speed;
                     put(
                         &mut line,
-                        format_args!("  {speed:.0} tokens/s ({gflops:.0} GFLOP/s)  {left:.0} s left"),
+                        format_args!("  {speed:.0} tokens/s ({gflops:.0} GFLOP/s{share})  {left:.0} s left"),
                     );
                 }
                 if let Some(loss) = metrics.eval_loss {
@@ -226,8 +239,9 @@ impl Progress {
 
 fn introduced(summary: &Summary) -> String {
     let mut line = format!(
-        "{} parameters, {:.3} GFLOP per token; {} of {} tokens ({:.2} passes) in {} steps, {} of warm-up; {} tokens are held out; {} tokens \
+        "on {}: {} parameters, {:.3} GFLOP per token; {} of {} tokens ({:.2} passes) in {} steps, {} of warm-up; {} tokens are held out; {} tokens \
          would suit the model (20 per parameter)",
+        summary.device,
         grouped(summary.parameters),
         summary.flops_per_token as f64 / 1e9,
         grouped(summary.tokens),
@@ -352,16 +366,22 @@ fn questions_of(path: &Path) -> Result<Vec<Question>> {
 
 pub(super) fn evaluate(args: &EvaluateArgs, format: LogFormat) -> Result<u8> {
     let opened = export::open(&args.model)?;
-    let judge = Judge { model: &opened.model, encoder: &opened.encoder, bytes: &opened.bytes };
-    let mut worker = Worker::new();
+    let context = opened.model.shape().context;
+    let judge = Judge { context, encoder: &opened.encoder, bytes: &opened.bytes };
+    let device = match args.device {
+        Where::Auto => Device::Auto,
+        Where::Cpu => Device::Cpu,
+        Where::Cuda => Device::Cuda,
+    };
+    let mut engine = Engine::to_judge(opened.model, device)?;
     let mut text = String::new();
     for path in &args.text {
         let texts = texts_of(std::slice::from_ref(path))?;
-        let found = judge.texts(&mut worker, texts.iter().map(String::as_str))?;
+        let found = judge.texts(&mut engine, texts.iter().map(String::as_str))?;
         tell(&mut text, format, path, Some(&found), None);
     }
     for path in &args.questions {
-        let found = judge.choose(&mut worker, &questions_of(path)?)?;
+        let found = judge.choose(&mut engine, &questions_of(path)?)?;
         tell(&mut text, format, path, None, Some(&found));
     }
     print(&text)?;

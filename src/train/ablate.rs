@@ -6,9 +6,9 @@ use std::sync::atomic::AtomicBool;
 use serde::{Deserialize, Serialize};
 
 use super::config::{Config, Data};
+use super::engine::Engine;
 use super::export;
 use super::judge::{Chosen, Judge, Judgement, Question};
-use super::model::Worker;
 use super::run::{Event, train};
 use crate::error::Result;
 use crate::io;
@@ -98,11 +98,12 @@ pub fn compare(
             let outcome = train(&config, &run_dir, cancel, &mut |event| each(corpus, seed, event))?;
             tokens = outcome.summary.tokens;
             let opened = export::open(&run_dir)?;
-            let judge = Judge { model: &opened.model, encoder: &opened.encoder, bytes: &opened.bytes };
-            let mut worker = Worker::new();
-            let judgement = judge.texts(&mut worker, comparison.texts.iter().map(String::as_str))?;
+            let context = opened.model.shape().context;
+            let judge = Judge { context, encoder: &opened.encoder, bytes: &opened.bytes };
+            let mut engine = Engine::to_judge(opened.model, config.device)?;
+            let judgement = judge.texts(&mut engine, comparison.texts.iter().map(String::as_str))?;
             let chosen = (!comparison.questions.is_empty())
-                .then(|| judge.choose(&mut worker, comparison.questions))
+                .then(|| judge.choose(&mut engine, comparison.questions))
                 .transpose()?;
             trained.push(Trained { corpus, seed, judgement, chosen, epochs: outcome.summary.epochs });
         }

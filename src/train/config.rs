@@ -43,9 +43,19 @@ pub struct Config {
     pub batch_tokens: u64,
     /// Smaller steps at the beginning: from `from_tokens` it grows linearly to `batch_tokens` over `steps`. Default: none.
     pub batch_ramp: Option<BatchRamp>,
-    /// Tokens that go through the model at once; changes memory and, by rounding, the last digits. Default 8,192.
+    /// Tokens that go through the model at once; changes memory and, by rounding, the last digits. Default 8,192, on a GPU 32,768.
     #[schemars(range(min = 2))]
-    pub micro_batch_tokens: u64,
+    pub micro_batch_tokens: Option<u64>,
+    /// Whether what happens inside the blocks is computed a second time for the backward pass instead of kept: a third more
+    /// work for much less memory, the same result. Default false.
+    pub recompute: bool,
+    /// What computes: `cpu`, `cuda`, or `auto`: a GPU where there is one that can do it, else the CPU. GPUs multiply 16-bit floats, so they
+    /// do not come to the very same weights. Default auto.
+    pub device: Device,
+    /// GPUs of this machine that share the sequences of a step (data parallelism). Which ones there are is up to `CUDA_VISIBLE_DEVICES`.
+    /// Default 1.
+    #[schemars(range(min = 1, max = 16))]
+    pub gpus: u32,
     /// Highest learning rate, above 0. Default 0.0006.
     pub learning_rate: f64,
     /// Learning rate at the end, as a share of the highest. Default 0.1.
@@ -82,6 +92,19 @@ pub struct Config {
     /// Threads. Default all cores. Changes nothing in the result.
     #[schemars(range(min = 1, max = 4096))]
     pub threads: Option<u32>,
+}
+
+/// What computes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Device {
+    /// A GPU where there is one, else the CPU.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// A GPU by NVIDIA.
+    Cuda,
 }
 
 /// Smaller steps at the beginning.
@@ -291,7 +314,10 @@ impl Default for Config {
             tokens: None,
             batch_tokens: 65_536,
             batch_ramp: None,
-            micro_batch_tokens: 8192,
+            micro_batch_tokens: None,
+            recompute: false,
+            device: Device::Auto,
+            gpus: 1,
             learning_rate: 6e-4,
             min_learning_rate_ratio: 0.1,
             warmup_steps: None,

@@ -17,7 +17,7 @@ pub struct Draw {
 
 /// Appends up to `count` tokens, ends behind `eos`. Only the last `context` tokens are seen.
 pub fn generate(model: &Model, tokens: &mut Vec<u32>, count: usize, eos: Option<u32>, draw: Draw) {
-    let mut worker = Worker::new();
+    let mut worker = Worker::new(false);
     for number in 0..count as u64 {
         let seen = &tokens[tokens.len().saturating_sub(model.shape().context)..];
         let logits = worker.last_logits(model, seen);

@@ -11,7 +11,8 @@ use serde_json::Value;
 use tokenizers::pipeline::PipelineToken;
 
 use super::data::Sequences;
-use super::model::{Batch, IGNORED, Model, Worker};
+use super::engine::Engine;
+use super::model::{Batch, IGNORED};
 use crate::error::{Error, Result};
 use crate::io;
 use crate::tokens::encoder::Encoder;
@@ -112,13 +113,15 @@ impl Judgement {
 }
 
 /// Judges held-out sequences.
+///
+/// # Errors
+/// As [`Engine::losses`].
 pub fn held_out(
-    worker: &mut Worker,
-    model: &Model,
+    engine: &mut Engine,
     sequences: &[Sequences],
     masked: bool,
     bytes: Option<&TokenBytes>,
-) -> Judgement {
+) -> Result<Judgement> {
     let (mut nats, mut tokens, mut byte_count) = (0.0, 0, 0);
     for rows in sequences {
         let batch = Batch {
@@ -128,11 +131,11 @@ pub fn held_out(
             targets: &rows.targets,
             documents: masked.then_some(&rows.documents[..]),
         };
-        nats += worker.losses(model, &batch).iter().map(|&loss| f64::from(loss)).sum::<f64>();
+        nats += engine.losses(&batch)?.iter().map(|&loss| f64::from(loss)).sum::<f64>();
         tokens += rows.targets.len() as u64;
         byte_count += bytes.map_or(0, |bytes| rows.targets.iter().map(|&id| u64::from(bytes.of(id))).sum());
     }
-    Judgement::of(nats, tokens, byte_count)
+    Ok(Judgement::of(nats, tokens, byte_count))
 }
 
 /// Tokens to foresee, each behind what comes before it.
@@ -143,10 +146,10 @@ pub struct Piece {
     targets: Vec<u32>,
 }
 
-/// A model with its tokenizer.
+/// What turns texts into what a model is asked.
 pub struct Judge<'a> {
-    /// The model.
-    pub model: &'a Model,
+    /// Longest sequence of the model.
+    pub context: usize,
     /// Its tokenizer.
     pub encoder: &'a Encoder,
     /// Bytes of its tokens.
@@ -164,7 +167,7 @@ impl Judge<'_> {
     fn pieces(&self, text: &str, pieces: &mut Vec<Piece>) -> Result<()> {
         let mut ids = vec![self.encoder.eos_id];
         ids.extend(self.encode(text)?);
-        let context = self.model.shape().context;
+        let context = self.context;
         let mut at = 0;
         while at + 1 < ids.len() {
             let end = (at + context + 1).min(ids.len());
@@ -175,8 +178,8 @@ impl Judge<'_> {
     }
 
     /// The sum of the losses of each piece, in nats. Pieces share rows behind a mask.
-    fn score(&self, worker: &mut Worker, pieces: &[Piece]) -> Vec<f64> {
-        let context = self.model.shape().context;
+    fn score(&self, engine: &mut Engine, pieces: &[Piece]) -> Result<Vec<f64>> {
+        let context = self.context;
         let mut sums = Vec::with_capacity(pieces.len());
         let mut next = 0;
         while next < pieces.len() {
@@ -219,7 +222,7 @@ impl Judge<'_> {
                 targets: &targets,
                 documents: Some(&documents),
             };
-            let losses = worker.losses(self.model, &batch);
+            let losses = engine.losses(&batch)?;
             for (number, row) in rows.iter().enumerate() {
                 let mut at = number * length;
                 for &piece in row {
@@ -229,14 +232,14 @@ impl Judge<'_> {
                 }
             }
         }
-        sums
+        Ok(sums)
     }
 
     /// Judges texts, one after the other.
     ///
     /// # Errors
-    /// [`Error::Failed`] where the tokenizer refuses a text.
-    pub fn texts<'t>(&self, worker: &mut Worker, texts: impl Iterator<Item = &'t str>) -> Result<Judgement> {
+    /// [`Error::Failed`] where the tokenizer refuses a text, or a GPU fails.
+    pub fn texts<'t>(&self, engine: &mut Engine, texts: impl Iterator<Item = &'t str>) -> Result<Judgement> {
         let (mut nats, mut tokens, mut bytes) = (0.0, 0, 0);
         let mut pieces = Vec::new();
         for text in texts {
@@ -246,7 +249,7 @@ impl Judge<'_> {
         for piece in &pieces {
             tokens += piece.targets.len() as u64;
         }
-        for sum in self.score(worker, &pieces) {
+        for sum in self.score(engine, &pieces)? {
             nats += sum;
         }
         Ok(Judgement::of(nats, tokens, bytes))
@@ -256,8 +259,8 @@ impl Judge<'_> {
     ///
     /// # Errors
     /// [`Error::User`] where a question does not fit the model's context, or an answer has no token.
-    pub fn choose(&self, worker: &mut Worker, questions: &[Question]) -> Result<Chosen> {
-        let context = self.model.shape().context;
+    pub fn choose(&self, engine: &mut Engine, questions: &[Question]) -> Result<Chosen> {
+        let context = self.context;
         let mut pieces = Vec::new();
         for (number, question) in questions.iter().enumerate() {
             let mut prompt = vec![self.encoder.eos_id];
@@ -281,7 +284,7 @@ impl Judge<'_> {
                 pieces.push(Piece { inputs: ids[..ids.len() - 1].to_vec(), targets });
             }
         }
-        let mut sums = self.score(worker, &pieces).into_iter();
+        let mut sums = self.score(engine, &pieces)?.into_iter();
         let mut chosen = Chosen { questions: questions.len() as u64, ..Chosen::default() };
         for question in questions {
             let sums: Vec<f64> = sums.by_ref().take(question.choices.len()).collect();

@@ -23,6 +23,17 @@ pub struct AdamW {
     steps: u64,
 }
 
+/// Numbers of one step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Factors {
+    /// What stays of a weight that decays.
+    pub keep: f32,
+    /// Learning rate over the correction of the mean.
+    pub step: f32,
+    /// Root of the correction of the mean square.
+    pub root: f32,
+}
+
 impl AdamW {
     /// With the usual numbers: .9, .95, 1e-8, .1.
     #[must_use]
@@ -56,8 +67,8 @@ impl AdamW {
         (self.mean, self.square, self.steps) = (mean, square, steps);
     }
 
-    /// One step: `gradients` times `gradient_scale` are the gradients.
-    pub fn update(&mut self, model: &mut Model, gradients: &[f32], learning_rate: f32, gradient_scale: f32) {
+    /// Counts a step, and says what it takes.
+    pub fn next(&mut self, learning_rate: f32) -> Factors {
         self.steps += 1;
         let power = i32::try_from(self.steps).unwrap_or(i32::MAX);
         let correction = |beta: f32| 1.0 - f64::from(beta).powi(power);
@@ -66,9 +77,15 @@ impl AdamW {
             (f64::from(learning_rate) / correction(self.beta1)) as f32,
             correction(self.beta2).sqrt() as f32,
         );
+        Factors { keep: 1.0 - learning_rate * self.weight_decay, step, root }
+    }
+
+    /// One step: `gradients` times `gradient_scale` are the gradients.
+    pub fn update(&mut self, model: &mut Model, gradients: &[f32], learning_rate: f32, gradient_scale: f32) {
+        let Factors { keep, step, root } = self.next(learning_rate);
         let (beta1, beta2, eps) = (self.beta1, self.beta2, self.eps);
         for tensor in model.tensors().to_vec() {
-            let keep = if tensor.decay { 1.0 - learning_rate * self.weight_decay } else { 1.0 };
+            let keep = if tensor.decay { keep } else { 1.0 };
             let range = tensor.range();
             let parameters = model.parameters_mut()[range.clone()].par_chunks_mut(CHUNK);
             let moments = self.mean[range.clone()]

@@ -14,10 +14,11 @@ use serde_json::{Map, Value};
 use super::checkpoint::{self, State};
 use super::config::Config;
 use super::data::{Data, Position, Sampler, Sequences};
+use super::engine::{Engine, Wanted};
 use super::export;
 use super::judge::{self, Judgement, TokenBytes};
-use super::model::{Batch, Model, Shape, Worker};
-use super::optimizer::{self, AdamW};
+use super::model::{Batch, Model, Shape};
+use super::optimizer::AdamW;
 use super::page;
 use super::recipe::Schedule;
 use crate::error::{Error, Result};
@@ -28,14 +29,25 @@ pub const TOKENS_PER_PARAMETER: u64 = 20;
 /// Passes over the same data up to which it is nearly as good as new (Muennighoff et al. 2023, "Scaling Data-Constrained Language Models").
 pub const GOOD_EPOCHS: f64 = 4.0;
 /// Options that change nothing in the weights.
-const FREE_OPTIONS: [&str; 7] =
-    ["name", "description", "run_dir", "threads", "checkpoint_steps", "keep_checkpoints", "eval_tokens"];
+const FREE_OPTIONS: [&str; 8] = [
+    "name",
+    "description",
+    "run_dir",
+    "threads",
+    "recompute",
+    "checkpoint_steps",
+    "keep_checkpoints",
+    "eval_tokens",
+];
 /// Times that a run goes back to a checkpoint before it gives up.
 const MAX_ROLLBACKS: u32 = 16;
 
 /// What a run is about to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
+    /// What computes, in words.
+    #[serde(default)]
+    pub device: String,
     /// The model.
     pub shape: Shape,
     /// Its parameters.
@@ -80,6 +92,9 @@ pub struct Metrics {
     /// Tokens per second of the step, without measurements and checkpoints.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens_per_sec: Option<f64>,
+    /// Model FLOPs utilisation: (6 N + 12 L d T) operations per token over what the matrix units could do; where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mfu: Option<f64>,
     /// Whether the step stood out and its update was left out.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub skipped: bool,
@@ -142,10 +157,7 @@ struct Run<'a> {
     data: Arc<Data>,
     summary: Summary,
     schedule: Schedule,
-    model: Model,
-    optimizer: AdamW,
-    worker: Worker,
-    gradients: Vec<f32>,
+    engine: Engine,
     state: State,
     held_out: Vec<Sequences>,
     bytes: Option<TokenBytes>,
@@ -163,7 +175,7 @@ impl<'a> Run<'a> {
         let suggested = shape.parameters() * TOKENS_PER_PARAMETER;
         let tokens = config.tokens.unwrap_or_else(|| suggested.min(data.tokens_in(GOOD_EPOCHS)));
         let schedule = Schedule::new(config, tokens);
-        same_options(config, &data, dir)?;
+        let options = same_options(config, &data, dir)?;
         let mut model = Model::new(shape.clone(), config.seed);
         let count = model.parameters().len();
         let mut optimizer = AdamW::new(count);
@@ -176,7 +188,20 @@ impl<'a> Run<'a> {
             Some(&step) => checkpoint::read(&checkpoints, step, &mut model, &mut optimizer)?,
             None => State::default(),
         };
+        let wanted = Wanted {
+            device: config.device,
+            gpus: config.gpus as usize,
+            micro_tokens: config
+                .micro_batch_tokens
+                .map(|tokens| usize::try_from(tokens).unwrap_or(usize::MAX)),
+            recompute: config.recompute,
+            choices: Some(dir.join("gpu.json")),
+        };
+        let engine = Engine::open(model, optimizer, &wanted)?;
+        // Not before: where a GPU is too small, other options are the remedy.
+        io::write_json(dir.join("config.json"), &options)?;
         let summary = Summary {
+            device: engine.name.clone(),
             parameters: shape.parameters(),
             flops_per_token: shape.flops_per_token(),
             shape,
@@ -212,10 +237,7 @@ impl<'a> Run<'a> {
             data,
             summary,
             schedule,
-            model,
-            optimizer,
-            worker: Worker::new(),
-            gradients: vec![0.0; count],
+            engine,
             state,
             held_out,
             bytes,
@@ -239,12 +261,12 @@ impl<'a> Run<'a> {
         io::read_json(path).map(Some)
     }
 
-    fn judge(&mut self) -> Option<Judgement> {
+    fn judge(&mut self) -> Result<Option<Judgement>> {
         if self.held_out.is_empty() {
-            return None;
+            return Ok(None);
         }
         let masked = self.config.mask_documents;
-        Some(judge::held_out(&mut self.worker, &self.model, &self.held_out, masked, self.bytes.as_ref()))
+        judge::held_out(&mut self.engine, &self.held_out, masked, self.bytes.as_ref()).map(Some)
     }
 
     fn go(mut self, cancel: &AtomicBool, each: &mut dyn FnMut(Event)) -> Result<Outcome> {
@@ -259,7 +281,7 @@ impl<'a> Run<'a> {
         let mut lines = Lines::open(&path, is_past)?;
         self.recall(&past);
         if from == 0 && past.is_empty() {
-            self.first = self.judge();
+            self.first = self.judge()?;
             if self.first.is_some() {
                 let metrics = with_judgement(&Metrics::default(), self.first);
                 lines.push(&json(&metrics)?)?;
@@ -270,7 +292,8 @@ impl<'a> Run<'a> {
         while self.state.step < self.schedule.steps {
             self.stretch(cancel, &mut lines, &mut past, each)?;
         }
-        export::write(&self.dir.join("model"), &self.model, &self.data.vocabulary)?;
+        self.engine.fetch()?;
+        export::write(&self.dir.join("model"), &self.engine.model, &self.data.vocabulary)?;
         let outcome = Outcome {
             held_out: self.first.zip(self.last).map(|(first, last)| [first, last]),
             summary: Summary { resumed_at: 0, ..self.summary },
@@ -345,7 +368,7 @@ impl<'a> Run<'a> {
                 let step = self.state.step;
                 let is_last = step == self.schedule.steps;
                 if is_last || step.is_multiple_of(self.config.eval_steps) {
-                    self.last = self.judge();
+                    self.last = self.judge()?;
                     metrics = with_judgement(&metrics, self.last);
                 }
                 lines.push(&json(&metrics)?)?;
@@ -354,7 +377,9 @@ impl<'a> Run<'a> {
                 let stop = cancel.load(Ordering::Relaxed);
                 if is_last || stop || step.is_multiple_of(self.config.checkpoint_steps) {
                     let keep = self.config.keep_checkpoints;
-                    checkpoint::write(&self.checkpoints(), &self.state, &self.model, &self.optimizer, keep)?;
+                    self.engine.fetch()?;
+                    let (model, optimizer) = (&self.engine.model, &self.engine.optimizer);
+                    checkpoint::write(&self.checkpoints(), &self.state, model, optimizer, keep)?;
                 }
                 if stop && !is_last {
                     return Err(Error::Interrupted);
@@ -369,22 +394,19 @@ impl<'a> Run<'a> {
         let tokens = sequences.inputs.len();
         #[expect(clippy::cast_possible_truncation, reason = "the nearest float is meant")]
         let scale = (1.0 / tokens as f64) as f32;
-        self.gradients.fill(0.0);
-        let micro_tokens = usize::try_from(self.config.micro_batch_tokens).unwrap_or(usize::MAX);
-        let micro = (micro_tokens / sequences.length).max(1) * sequences.length;
-        let mut sum = 0.0;
-        for from in (0..tokens).step_by(micro) {
+        let micro = (self.engine.micro_tokens / sequences.length).max(1) * sequences.length;
+        let batches = (0..tokens).step_by(micro).map(|from| {
             let range = from..(from + micro).min(tokens);
-            let batch = Batch {
+            Batch {
                 rows: range.len() / sequences.length,
                 length: sequences.length,
                 inputs: &sequences.inputs[range.clone()],
                 targets: &sequences.targets[range.clone()],
                 documents: self.config.mask_documents.then(|| &sequences.documents[range]),
-            };
-            sum += self.worker.train(&self.model, &batch, scale, &mut self.gradients);
-        }
-        let (loss, norm) = (sum / tokens as f64, optimizer::norm(&self.gradients));
+            }
+        });
+        let (sum, norm) = self.engine.gradients(&batches.collect::<Vec<_>>(), scale)?;
+        let loss = sum / tokens as f64;
         if !(loss.is_finite() && norm.is_finite()) {
             let kept = checkpoint::list(&self.checkpoints())?.last().copied();
             let kept = kept.map_or_else(
@@ -403,20 +425,23 @@ impl<'a> Run<'a> {
         if !skipped {
             let clip = (self.config.clip_norm / norm).min(1.0);
             #[expect(clippy::cast_possible_truncation, reason = "the nearest float is meant")]
-            self.optimizer.update(&mut self.model, &self.gradients, rate as f32, clip as f32);
+            self.engine.update(rate as f32, clip as f32)?;
         }
         self.state.step += 1;
         self.state.tokens += tokens as u64;
-        self.state.updates = self.optimizer.steps();
+        self.state.updates = self.engine.optimizer.steps();
         self.loss = loss;
         self.skipped += u64::from(skipped);
+        let speed = tokens as f64 / start.elapsed().as_secs_f64().max(1e-9);
+        let operations = self.summary.flops_per_token as f64 * speed;
         Ok(Metrics {
             step: self.state.step,
             tokens: self.state.tokens,
             loss: Some(loss),
             lr: Some(rate),
             grad_norm: Some(norm),
-            tokens_per_sec: Some(tokens as f64 / start.elapsed().as_secs_f64().max(1e-9)),
+            tokens_per_sec: Some(speed),
+            mfu: self.engine.peak().map(|peak| operations / peak),
             skipped,
             ..Metrics::default()
         })
@@ -434,7 +459,9 @@ impl<'a> Run<'a> {
             (self.state.position.clone(), self.state.rollbacks + 1, self.state.step);
         match checkpoint::list(&checkpoints)?.last() {
             Some(&step) => {
-                self.state = checkpoint::read(&checkpoints, step, &mut self.model, &mut self.optimizer)?;
+                let Engine { model, optimizer, .. } = &mut self.engine;
+                self.state = checkpoint::read(&checkpoints, step, model, optimizer)?;
+                self.engine.put()?;
                 self.state.watch.skipped = 0;
                 (self.state.position, self.state.rollbacks) = (position, rollbacks);
                 checkpoint::write_state(&checkpoints, &self.state)?;
@@ -462,13 +489,13 @@ fn json(metrics: &Metrics) -> Result<String> {
     serde_json::to_string(metrics).map_err(|error| Error::Failed(format!("cannot write metrics: {error}")))
 }
 
-/// Whether the run directory is new, or holds a run with the same options and data; writes them down.
-fn same_options(config: &Config, data: &Data, dir: &Path) -> Result<()> {
+/// Whether the run directory is new, or holds a run with the same options and data: what to write down about it.
+fn same_options(config: &Config, data: &Data, dir: &Path) -> Result<Map<String, Value>> {
     let path = dir.join("config.json");
     let mut options = options(config);
     options.insert("data_tokens".to_owned(), (data.tokens() + data.held_out_tokens()).into());
     if !path.exists() {
-        return io::write_json(path, &options);
+        return Ok(options);
     }
     let earlier: Map<String, Value> = io::read_json(&path)?;
     let is_free = |name: &str| FREE_OPTIONS.contains(&name);
@@ -479,7 +506,7 @@ fn same_options(config: &Config, data: &Data, dir: &Path) -> Result<()> {
         })
         .collect();
     if differ.is_empty() {
-        return io::write_json(path, &options);
+        return Ok(options);
     }
     Err(Error::User(format!(
         "`{}` holds a run with other options: {}; go on with those, or name another `--run-dir`",

@@ -9,7 +9,9 @@ use proptest::prelude::*;
 use serde_json::json;
 use tokenizers::pipeline::PipelineToken;
 
-use super::config::{BatchRamp, Data as Sets, Entry, Model as ModelConfig, Numbers, Spikes, Weighted};
+use super::config::{
+    BatchRamp, Data as Sets, Device, Entry, Model as ModelConfig, Numbers, Spikes, Weighted,
+};
 use super::data::{Data, Position, Sampler};
 use super::*;
 use crate::error::Error;
@@ -75,7 +77,8 @@ fn config(data: &Path) -> Config {
         }),
         context: 16,
         batch_tokens: 64,
-        micro_batch_tokens: 32,
+        micro_batch_tokens: Some(32),
+        device: Device::Cpu,
         tokens: Some(64 * 30),
         learning_rate: 0.03,
         eval_steps: 10,

@@ -11,6 +11,7 @@ mod dedup;
 mod extraction;
 mod extremes;
 mod filters;
+mod gpu;
 mod job;
 mod keywords;
 mod language;
@@ -30,6 +31,7 @@ const BENCHMARKS: &[(&str, &str, fn())] = &[
     ("filters", "the statistical filters, alone and chained", filters::run),
     ("job", "WARC to token shards, HTML per CPU second, peak memory", job::run),
     ("fasttext-predict", "what a fastText model says to every line of a file", language::run),
+    ("gpu", "the trainer on a GPU: tokens per second, each kernel beside its floor", gpu::run),
     ("keywords", "speed and occurrences for given lists and pages", keywords::run),
     ("language", "language identification, keyword and address lists", language::run),
     ("url-reasons", "what `url` says to every address of a file", language::run),

@@ -15,7 +15,7 @@ const STEPS: usize = 20;
 const RATE: f32 = 1e-3;
 
 /// Tokens with something to learn: small ids are frequent, and one in four follows from the two before it.
-fn tokens(vocab: u32, count: usize) -> Vec<u32> {
+pub(crate) fn tokens(vocab: u32, count: usize) -> Vec<u32> {
     let mut state = 7_u64;
     let mut tokens: Vec<u32> = vec![1, 2];
     while tokens.len() < count {
@@ -57,7 +57,7 @@ pub(crate) fn run() {
         let json = serde_json::json!({ "tokens": all, "rows": ROWS, "steps": STEPS, "rate": RATE });
         tamis::io::write_json(Path::new(dir).join("tokens.json"), &json).expect("the folder is writable");
     }
-    let mut worker = Worker::new();
+    let mut worker = Worker::new(false);
     let mut gradients = vec![0.0; model.parameters().len()];
     let mut losses = Vec::new();
     let (mut start, wall) = (ProcessTime::now(), std::time::Instant::now());

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::support::{run, run_pipeline, stderr, stdout};
 
 /// The shards of the quickstart, made once.
-fn shards() -> &'static Path {
+pub(crate) fn shards() -> &'static Path {
     static RUN: OnceLock<tempfile::TempDir> = OnceLock::new();
     static TOKENS: OnceLock<PathBuf> = OnceLock::new();
     TOKENS.get_or_init(|| {
@@ -28,6 +28,7 @@ fn train(dir: &Path, more: &[&str]) -> Command {
         command.args(["--set", set]);
     }
     command.args(["--set", "model={ layers: 2, dim: 32, heads: 2 }", "--set", "checkpoint_steps=8"]);
+    command.args(["--set", "device=cpu"]);
     command.args(["--set", "eval_steps=20", "--set", "warmup_steps=5"]).args(more);
     command
 }
@@ -78,7 +79,16 @@ fn a_model_learns_survives_kills_and_is_judged() {
     std::fs::write(&questions, asked.to_string() + "\n").expect("folder is writable");
     let [whole_path, texts_path, questions_path] =
         [&whole, &texts, &questions].map(|path| path.display().to_string());
-    let output = run(&["evaluate", &whole_path, "--text", &texts_path, "--questions", &questions_path]);
+    let output = run(&[
+        "evaluate",
+        &whole_path,
+        "--device",
+        "cpu",
+        "--text",
+        &texts_path,
+        "--questions",
+        &questions_path,
+    ]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(stdout(&output).contains("bits per byte"), "{}", stdout(&output));
     assert!(stdout(&output).contains("1 of 1 right"), "{}", stdout(&output));
@@ -100,7 +110,7 @@ fn two_corpora_are_compared() {
     let mut arguments = vec!["ablate", &shards, &shards, "--eval", &texts, "--budget", "4k", "--seeds", "2"];
     arguments.extend(["--recipe", "pipelines/train-quickstart.yaml", "--run-dir", &run_dir]);
     arguments.extend(["--set", "context=64", "--set", "batch_tokens=1024", "--set", "warmup_steps=1"]);
-    arguments.extend(["--set", "model={ layers: 1, dim: 16, heads: 2 }"]);
+    arguments.extend(["--set", "model={ layers: 1, dim: 16, heads: 2 }", "--set", "device=cpu"]);
     let output = run(&arguments);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     // The same corpus twice: not a hair of difference.

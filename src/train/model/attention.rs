@@ -32,7 +32,7 @@ impl Sizes {
 }
 
 /// First position that each position sees, row after row.
-pub(super) fn first_seen(rows: usize, length: usize, documents: Option<&[u32]>) -> Vec<usize> {
+pub(in crate::train) fn first_seen(rows: usize, length: usize, documents: Option<&[u32]>) -> Vec<usize> {
     let mut first = vec![0; rows * length];
     if let Some(documents) = documents {
         for (first, documents) in first.chunks_mut(length).zip(documents.chunks(length)) {

@@ -30,30 +30,30 @@ impl Tensor {
 
 /// Places of one block.
 #[derive(Debug, Clone)]
-pub(super) struct Block {
-    pub(super) attention_norm: Range<usize>,
+pub(in crate::train) struct Block {
+    pub(in crate::train) attention_norm: Range<usize>,
     /// `[qkv, dim]`
-    pub(super) qkv: Range<usize>,
+    pub(in crate::train) qkv: Range<usize>,
     /// `[dim, dim]`
-    pub(super) output: Range<usize>,
-    pub(super) ffn_norm: Range<usize>,
+    pub(in crate::train) output: Range<usize>,
+    pub(in crate::train) ffn_norm: Range<usize>,
     /// `[2 ffn, dim]`
-    pub(super) gate_up: Range<usize>,
+    pub(in crate::train) gate_up: Range<usize>,
     /// `[dim, ffn]`
-    pub(super) down: Range<usize>,
+    pub(in crate::train) down: Range<usize>,
 }
 
 /// Places of everything.
 #[derive(Debug, Clone)]
-pub(super) struct Layout {
+pub(in crate::train) struct Layout {
     /// `[vocab, dim]`
-    pub(super) embedding: Range<usize>,
-    pub(super) blocks: Vec<Block>,
-    pub(super) norm: Range<usize>,
+    pub(in crate::train) embedding: Range<usize>,
+    pub(in crate::train) blocks: Vec<Block>,
+    pub(in crate::train) norm: Range<usize>,
     /// `[vocab, dim]`; the embedding where they are tied.
-    pub(super) head: Range<usize>,
-    pub(super) tensors: Vec<Tensor>,
-    pub(super) size: usize,
+    pub(in crate::train) head: Range<usize>,
+    pub(in crate::train) tensors: Vec<Tensor>,
+    pub(in crate::train) size: usize,
 }
 
 impl Layout {

@@ -18,6 +18,8 @@ mod tests;
 use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+pub(in crate::train) use attention::first_seen;
+pub(in crate::train) use layout::Layout;
 pub use layout::Tensor;
 pub use pass::Worker;
 pub use shape::Shape;
@@ -80,6 +82,11 @@ impl Model {
     #[must_use]
     pub fn tensors(&self) -> &[Tensor] {
         &self.layout.tensors
+    }
+
+    /// Where they lie.
+    pub(in crate::train) fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     /// All parameters.

@@ -40,6 +40,9 @@ struct Activations {
 /// Working memory: grows to what a batch needs and is used again. What it holds never changes a result.
 #[derive(Debug, Default)]
 pub struct Worker {
+    /// Whether only the stream before each block is kept, in `inputs`, and the rest computed again.
+    recompute: bool,
+    inputs: Vec<Vec<f32>>,
     blocks: Vec<Activations>,
     /// The residual stream, `[tokens, dim]`, and its gradient.
     stream: Vec<f32>,
@@ -109,10 +112,11 @@ fn norm_rows_backward(
 }
 
 impl Worker {
-    /// Working memory for any model.
+    /// Working memory for any model. With `recompute` backward computes again what happens inside the blocks: less memory, more work, the same
+    /// result.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(recompute: bool) -> Self {
+        Self { recompute, ..Self::default() }
     }
 
     /// Adds to `gradients` (as many as the model has parameters) the gradient of the sum of the losses times `scale`; returns that sum, in nats.
@@ -186,18 +190,7 @@ impl Worker {
         if self.angles == Some(key) {
             return;
         }
-        let half = shape.head() / 2;
-        self.cosines.resize(length * half, 0.0);
-        self.sines.resize(length * half, 0.0);
-        for position in 0..length {
-            for at in 0..half {
-                // As Hugging Face computes them: the frequency in 32 bits.
-                let frequency = 1.0 / shape.rope_theta.powf(2.0 * at as f32 / shape.head() as f32);
-                let angle = position as f32 * frequency;
-                self.cosines[position * half + at] = angle.cos();
-                self.sines[position * half + at] = angle.sin();
-            }
-        }
+        (self.cosines, self.sines) = shape.angles(length);
         self.angles = Some(key);
     }
 
@@ -206,7 +199,7 @@ impl Worker {
         let (dim, tokens) = (shape.dim, batch.rows * batch.length);
         assert_eq!(batch.inputs.len(), tokens, "one id for each position");
         self.angles(shape, batch.length);
-        let wanted = if keep { shape.layers } else { 1 };
+        let wanted = if keep && !self.recompute { shape.layers } else { 1 };
         if self.blocks.len() < wanted {
             self.blocks.resize_with(wanted, Activations::default);
         }
@@ -215,8 +208,14 @@ impl Worker {
         for (row, &id) in stream.chunks_mut(dim).zip(batch.inputs) {
             row.copy_from_slice(&embedding[id as usize * dim..(id as usize + 1) * dim]);
         }
+        let saves = keep && self.recompute;
+        self.inputs.resize_with(if saves { shape.layers } else { self.inputs.len() }, Vec::new);
         for (number, places) in model.layout.blocks.iter().enumerate() {
-            self.block(model, places, if keep { number } else { 0 }, batch, first);
+            if saves {
+                let input = sized(&mut self.inputs[number], tokens * dim);
+                input.copy_from_slice(&self.stream[..tokens * dim]);
+            }
+            self.block(model, places, if keep && !saves { number } else { 0 }, batch, first);
         }
     }
 
@@ -329,7 +328,19 @@ impl Worker {
     /// From the gradient of the last block's output to all parameters.
     fn backward(&mut self, model: &Model, batch: &Batch, first: &[usize], gradients: &mut [f32]) {
         for (number, places) in model.layout.blocks.iter().enumerate().rev() {
-            self.block_backward(model, places, number, batch, first, gradients);
+            if self.recompute {
+                let size = batch.rows * batch.length * model.shape.dim;
+                self.stream[..size].copy_from_slice(&self.inputs[number][..size]);
+                self.block(model, places, 0, batch, first);
+            }
+            self.block_backward(
+                model,
+                places,
+                if self.recompute { 0 } else { number },
+                batch,
+                first,
+                gradients,
+            );
         }
         let dim = model.shape.dim;
         let to_embedding = &mut gradients[model.layout.embedding.clone()];

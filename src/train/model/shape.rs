@@ -56,6 +56,17 @@ impl Shape {
         6 * (self.parameters() - looked_up as u64) + (12 * self.layers * self.dim * self.context) as u64
     }
 
+    /// Cosines and sines of the rotation at each of `length` positions, `[length, head / 2]`.
+    pub(in crate::train) fn angles(&self, length: usize) -> (Vec<f32>, Vec<f32>) {
+        let half = self.head() / 2;
+        let angle = |place: usize| {
+            // As Hugging Face computes them: the frequency in 32 bits.
+            let frequency = 1.0 / self.rope_theta.powf(2.0 * (place % half) as f32 / self.head() as f32);
+            (place / half) as f32 * frequency
+        };
+        (0..length * half).map(angle).map(|angle| (angle.cos(), angle.sin())).unzip()
+    }
+
     /// Whether the numbers go together.
     ///
     /// # Errors

@@ -85,7 +85,7 @@ fn gradients_agree_with_differences() {
         let shape = Shape { kv_heads, tied, ..shape() };
         let mut model = lively(shape.clone(), 3);
         let owned = Owned::new(&shape, 2, length, masked, 5);
-        let mut worker = Worker::new();
+        let mut worker = Worker::new(false);
         let mut gradients = vec![0.0; model.parameters().len()];
         let sum = worker.train(&model, &owned.batch(), 1.0, &mut gradients);
         assert!((sum - loss(&mut worker, &model, &owned.batch())).abs() < 1e-3 * sum);
@@ -138,7 +138,7 @@ fn gradients_agree_with_differences() {
 fn gradients_add_up_over_batches() {
     let shape = shape();
     let model = lively(shape.clone(), 1);
-    let mut worker = Worker::new();
+    let mut worker = Worker::new(false);
     let both = Owned::new(&shape, 2, 13, false, 8);
     let mut together = vec![0.0; model.parameters().len()];
     worker.train(&model, &both.batch(), 0.5, &mut together);
@@ -158,10 +158,27 @@ fn gradients_add_up_over_batches() {
 }
 
 #[test]
+fn recomputation_changes_no_bit() {
+    let shape = shape();
+    let model = lively(shape.clone(), 1);
+    let owned = [Owned::new(&shape, 2, 13, false, 8), Owned::new(&shape, 3, 70, true, 9)];
+    let [kept, again] = [false, true].map(|recompute| {
+        let mut worker = Worker::new(recompute);
+        let mut gradients = vec![0.0; model.parameters().len()];
+        let losses = [0, 1, 0].map(|batch: usize| {
+            let loss = worker.train(&model, &owned[batch].batch(), 0.5, &mut gradients);
+            (loss.to_bits(), worker.losses(&model, &owned[1 - batch].batch()).to_vec())
+        });
+        (losses, gradients)
+    });
+    assert!(kept == again);
+}
+
+#[test]
 fn nothing_is_seen_before_its_time() {
     let shape = shape();
     let model = lively(shape.clone(), 2);
-    let mut worker = Worker::new();
+    let mut worker = Worker::new(false);
     let owned = Owned::new(&shape, 1, 80, false, 3);
     let before = worker.logits(&model, &owned.inputs).to_vec();
     for changed in [79, 64, 63, 40, 1] {
@@ -185,7 +202,7 @@ fn nothing_is_seen_before_its_time() {
 fn a_masked_document_is_as_alone() {
     let shape = shape();
     let model = lively(shape.clone(), 4);
-    let mut worker = Worker::new();
+    let mut worker = Worker::new(false);
     let mut owned = Owned::new(&shape, 1, 85, true, 9);
     owned.documents = Some((0..85).map(|at| u32::from(at >= 30) + u32::from(at >= 70)).collect());
     let whole = worker.losses(&model, &owned.batch()).to_vec();
@@ -212,7 +229,7 @@ fn any_number_of_threads_gives_the_same_bits() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
             let mut gradients = vec![0.0; model.parameters().len()];
-            let loss = Worker::new().train(&model, &owned.batch(), 0.1, &mut gradients);
+            let loss = Worker::new(false).train(&model, &owned.batch(), 0.1, &mut gradients);
             (loss.to_bits(), gradients.iter().map(|g| g.to_bits()).collect::<Vec<_>>())
         })
     };
@@ -231,7 +248,7 @@ fn a_new_model_knows_nothing() {
     assert!(model.parameters() != Model::new(shape.clone(), 2).parameters());
     let owned = Owned::new(&shape, 4, 80, false, 2);
     let counted = owned.targets.iter().filter(|&&target| target != IGNORED).count();
-    let mean = loss(&mut Worker::new(), &model, &owned.batch()) / counted as f64;
+    let mean = loss(&mut Worker::new(false), &model, &owned.batch()) / counted as f64;
     assert!((mean - 500_f64.ln()).abs() < 0.05, "{mean}");
     let matrix = &model.parameters()[model.tensors()[0].range()];
     let deviation =
