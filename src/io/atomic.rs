@@ -5,7 +5,7 @@
 //! means that a task is done again. Nothing touches the disk before the buffer is full or the file is
 //! committed: most parts have no rejects or duplicates, and making and removing empty files is slow.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,7 +30,20 @@ impl LateFile {
     fn open(&mut self) -> std::io::Result<&mut File> {
         match &mut self.file {
             Some(file) => Ok(file),
-            none => Ok(none.insert(File::create_new(&self.path)?)),
+            none => loop {
+                let file = File::create_new(&self.path)?;
+                // Held while it is written, so that nobody takes it for a leftover (`remove_leftovers`); who did before gets it again.
+                match file.try_lock() {
+                    Err(TryLockError::WouldBlock) => {
+                        while self.path.exists() {
+                            std::thread::yield_now();
+                        }
+                    }
+                    Ok(()) if !self.path.exists() => {}
+                    // Or there are no locks here.
+                    _ => break Ok(none.insert(file)),
+                }
+            },
         }
     }
 }
@@ -79,8 +92,8 @@ impl AtomicFile {
         let file = out.into_inner().map_err(|error| Error::io("write", &self.partial)(error.into_error()))?;
         let mut file = file;
         file.open().and_then(|file| file.sync_data()).map_err(Error::io("write", &self.partial))?;
-        drop(file);
         std::fs::rename(&self.partial, &self.target).map_err(Error::io("rename to", &self.target))?;
+        drop(file);
         self.partial = PathBuf::new();
         Ok(())
     }

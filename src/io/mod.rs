@@ -135,19 +135,26 @@ pub fn remove_files(paths: &[std::path::PathBuf]) -> Result<()> {
     Ok(())
 }
 
-/// Removes what killed processes left of a file that [`AtomicFile`] was to make: call it before making the
-/// file again, never while another process may be at it.
+/// Removes what killed processes left of a file that [`AtomicFile`] was to make. One that another process is writing stays: it is locked.
+/// So does everything where the file system has no locks.
 ///
 /// # Errors
-/// [`Error::Io`] where the folder cannot be listed.
+/// [`Error::Io`] where the folder cannot be listed, or a file not removed.
 pub fn remove_leftovers(target: impl AsRef<Path>) -> Result<()> {
     let target = target.as_ref();
     let (Some(folder), Some(name)) = (target.parent(), target.file_name().and_then(|name| name.to_str()))
     else {
         return Ok(());
     };
-    let of_target = |path: &std::path::PathBuf| leftover_of(path) == Some(name);
-    remove_files(&list(folder, ".partial")?.into_iter().filter(of_target).collect::<Vec<_>>())
+    for path in list(folder, ".partial")?.into_iter().filter(|path| leftover_of(path) == Some(name)) {
+        // The lock is held until the file is gone.
+        if let Ok(file) = std::fs::File::open(&path)
+            && file.try_lock().is_ok()
+        {
+            remove_files(&[path])?;
+        }
+    }
+    Ok(())
 }
 
 /// The name of the file that [`AtomicFile`] was to make, where `path` is what a killed process left of it.
@@ -189,7 +196,11 @@ mod tests {
         for name in names {
             std::fs::write(dir.path().join(name), "").unwrap();
         }
+        let mut living = AtomicFile::create(dir.path().join("a.bin")).unwrap();
+        living.open().unwrap();
         remove_leftovers(dir.path().join("a.bin")).unwrap();
+        living.write(b"x").unwrap();
+        living.commit().unwrap();
         let left: Vec<_> = names.iter().filter(|name| dir.path().join(name).exists()).collect();
         assert_eq!(left, names[1..].iter().collect::<Vec<_>>());
         remove_leftovers(dir.path().join("absent/x")).unwrap();
