@@ -68,6 +68,12 @@ impl Job {
         self.passes.iter().find(|p| p.name() == pass).and_then(|pass| pass.tasks().ok())
     }
 
+    /// Number of tasks of a pass that follows from the plan alone; none where it is up to the data.
+    pub fn planned_tasks(&self, pass: &str) -> Option<u32> {
+        let depends = pass.starts_with("tokens") || pass.starts_with("tokenizer");
+        if depends { None } else { self.tasks(pass) }
+    }
+
     /// Writes `plan.json`, or checks that the run directory holds a run of the same plan.
     ///
     /// # Errors
@@ -124,11 +130,64 @@ impl Job {
     /// [`Error::User`] where there is no such task or an earlier pass is not done.
     pub fn execute_task(&self, pass: &str, task: u32, env: &TaskEnv) -> Result<()> {
         let _lock = self.run.lock(true)?;
+        let (pass, tasks) = self.next_pass(pass)?;
+        if task >= tasks {
+            return Err(Error::User(format!(
+                "pass `{}` has {tasks} tasks, numbered from 0; there is no task {task}",
+                pass.name()
+            )));
+        }
+        run_task(pass, task, &self.run, env)
+    }
+
+    /// Runs every task of one pass whose number leaves `share.0` when divided by `share.1`. A task that fails keeps the others from
+    /// nothing.
+    ///
+    /// # Errors
+    /// The first error of a task, after the others were run; [`Error::Interrupted`] at once; [`Error::User`] where an earlier pass is not done.
+    pub fn execute_share(&self, pass: &str, share: (u32, u32), env: &TaskEnv) -> Result<()> {
+        let _lock = self.run.lock(true)?;
+        let (pass, tasks) = self.next_pass(pass)?;
+        let mut result = Ok(());
+        for task in (share.0..tasks).step_by(share.1 as usize) {
+            match run_task(pass, task, &self.run, env) {
+                Err(Error::Interrupted) => return Err(Error::Interrupted),
+                done => result = result.and(done),
+            }
+        }
+        result
+    }
+
+    /// The end of a run whose tasks were done one by one: checks, report, clean-up.
+    ///
+    /// # Errors
+    /// [`Error::User`] where tasks are not done; otherwise as [`Job::execute`].
+    pub fn finish_tasks(&self) -> Result<RunSummary> {
+        let _lock = self.run.lock(false)?;
+        if self.is_finished() {
+            self.clean_up()?;
+            self.check_outputs()?;
+            return self.summary(0.0);
+        }
+        self.expect_done(&self.passes)?;
+        self.check_bad_records(&self.run.done_reports(FIRST_SEGMENT)?)?;
+        self.run.remove_partial_files()?;
+        self.finish(0.0)
+    }
+
+    /// A pass whose turn it is, and its number of tasks.
+    fn next_pass(&self, pass: &str) -> Result<(&dyn Pass, u32)> {
         let Some(position) = self.passes.iter().position(|p| p.name() == pass) else {
             let names: Vec<String> = self.pass_names().map(|name| format!("`{name}`")).collect();
             return Err(Error::User(format!("there is no pass `{pass}`; this run has {}", names.join(", "))));
         };
-        for earlier in &self.passes[..position] {
+        self.expect_done(&self.passes[..position])?;
+        let pass = self.passes[position].as_ref();
+        Ok((pass, pass.tasks()?))
+    }
+
+    fn expect_done(&self, passes: &[Box<dyn Pass>]) -> Result<()> {
+        for earlier in passes {
             let tasks = earlier.tasks()?;
             let missing = (0..tasks).filter(|&task| !self.run.done(earlier.name(), task).exists()).count();
             if missing > 0 {
@@ -138,13 +197,7 @@ impl Job {
                 )));
             }
         }
-        let tasks = self.passes[position].tasks()?;
-        if task >= tasks {
-            return Err(Error::User(format!(
-                "pass `{pass}` has {tasks} tasks, numbered from 0; there is no task {task}"
-            )));
-        }
-        run_task(self.passes[position].as_ref(), task, &self.run, env)
+        Ok(())
     }
 
     /// How far each pass is, from the run directory alone.

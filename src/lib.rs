@@ -23,6 +23,7 @@
 //! | [`calibrate`] | options per language from a reference corpus | document, text, stage, error, pipeline | read files, print |
 //! | [`engine`] | runs passes of tasks; memory, progress, resume | stage, `stages/write`, io | name a stage |
 //! | [`report`] | report.json, report.html, the final table | stage, document, io, error | decide anything |
+//! | [`launch`] | scripts that hand a run to a cluster's engine | nothing | start anything |
 //! | [`refilter`] | decides again from the scores that a run stored | pipeline, report, engine, `stages/write`, io | read texts to decide |
 //! | [`job`] | puts a plan's passes together and runs them | all of the above | print |
 //! | [`cli`] | one file per command | anything | be imported |
@@ -34,6 +35,7 @@ pub mod engine;
 pub mod error;
 pub mod io;
 pub mod job;
+pub mod launch;
 pub mod models;
 pub mod pipeline;
 pub mod refilter;

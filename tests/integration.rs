@@ -21,6 +21,8 @@ mod generated;
 mod gpu;
 #[path = "suite/languages.rs"]
 mod languages;
+#[path = "suite/launch.rs"]
+mod launch;
 #[path = "suite/lm_train.rs"]
 mod lm_train;
 #[path = "suite/modes.rs"]

@@ -116,9 +116,9 @@ pub(super) fn plan(args: &PlanArgs) -> Result<u8> {
     let job = Job::new(loaded.plan, loaded.readers, loaded.stages, RunDir::new("runs/not-started"), 1)?;
     text.push_str("\npasses\n");
     for name in job.pass_names() {
-        let tasks = match (job.tasks(name), name.starts_with("tokens") || name.starts_with("tokenizer")) {
-            (Some(1), false) => "1 task".to_owned(),
-            (Some(tasks), false) => format!("{tasks} tasks"),
+        let tasks = match job.planned_tasks(name) {
+            Some(1) => "1 task".to_owned(),
+            Some(tasks) => format!("{tasks} tasks"),
             _ => "tasks by the amount of data".to_owned(),
         };
         let what =

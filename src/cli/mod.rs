@@ -8,6 +8,7 @@ pub mod dups;
 pub mod explain;
 pub mod filter;
 pub mod inspect;
+mod launch;
 mod lm;
 pub mod records;
 mod run;
@@ -48,6 +49,10 @@ enum Command {
     Run(run::RunArgs),
     /// Run one task of a planned run, as a cluster's machines do.
     Task(run::TaskArgs),
+    /// Put the end to a run whose tasks are all done: report, clean-up.
+    Finish(run::FinishArgs),
+    /// Hand the tasks of a run to a cluster's engine.
+    Launch(launch::Args),
     /// Show how far a run is: passes, tasks done and failed, time left.
     Status(status::Args),
     /// Check a pipeline without reading its data.
@@ -115,6 +120,8 @@ pub fn main() -> u8 {
     let result = match &cli.command {
         Command::Run(args) => run::run(args, cli.log_format),
         Command::Task(args) => run::task(args, cli.log_format),
+        Command::Finish(args) => run::finish(args, cli.log_format),
+        Command::Launch(args) => launch::run(args, cli.log_format),
         Command::Status(args) => status::run(args, cli.log_format),
         Command::Validate(args) => describe::validate(args),
         Command::Plan(args) => describe::plan(args),

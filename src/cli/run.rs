@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::io;
 use crate::job::Job;
 use crate::pipeline::{self, Plan, config::parse_memory};
+use crate::report::RunSummary;
 use crate::stage::TaskEnv;
 
 #[derive(Debug, clap::Args)]
@@ -33,10 +34,33 @@ pub(super) struct TaskArgs {
     #[arg(long)]
     pass: String,
     /// Number of the task, from 0.
-    #[arg(long)]
-    task: u32,
+    #[arg(long, required_unless_present = "share")]
+    task: Option<u32>,
+    /// Instead of one task a share of them: of `I/N`, with `I` from 0, every task whose number leaves `I` when divided by `N`.
+    #[arg(long, value_name = "I/N", conflicts_with = "task", value_parser = parse_share)]
+    share: Option<Share>,
     #[command(flatten)]
     machine: MachineArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct FinishArgs {
+    /// Run directory of a run whose tasks were done by `tamis task`.
+    run: PathBuf,
+}
+
+/// A worker's part of a pass.
+#[derive(Debug, Clone, Copy)]
+struct Share {
+    number: u32,
+    of: u32,
+}
+
+fn parse_share(text: &str) -> std::result::Result<Share, String> {
+    let wrong = || format!("`{text}` must be like `3/16`, the first from 0 and less than the second");
+    let (number, of) = text.split_once('/').ok_or_else(wrong)?;
+    let share = Share { number: number.parse().map_err(|_| wrong())?, of: of.parse().map_err(|_| wrong())? };
+    if share.number < share.of { Ok(share) } else { Err(wrong()) }
 }
 
 #[derive(Debug, clap::Args)]
@@ -90,12 +114,23 @@ pub(super) fn run(args: &RunArgs, format: LogFormat) -> Result<u8> {
     let was_finished = job.is_finished();
     let summary = job.execute(&options, &console).inspect_err(|_| console.close())?;
     console.close();
+    tell(&summary, &run, has_tokens, was_finished, format)
+}
+
+/// What came out of a run that is finished, and its exit code.
+fn tell(
+    summary: &RunSummary,
+    run: &RunDir,
+    has_tokens: bool,
+    was_finished: bool,
+    format: LogFormat,
+) -> Result<u8> {
     let bad: u64 = summary.quarantine.values().sum();
     if format == LogFormat::Json {
-        let event = serde_json::json!({ "event": "done", "run_dir": run_dir, "quarantined": bad, "counts": summary.total.counts });
+        let event = serde_json::json!({ "event": "done", "run_dir": run.root(), "quarantined": bad, "counts": summary.total.counts });
         print(&format!("{event}\n"))?;
     } else {
-        let mut text = crate::report::table(&summary);
+        let mut text = crate::report::table(summary);
         put(
             &mut text,
             format_args!(
@@ -128,24 +163,46 @@ pub(super) fn run(args: &RunArgs, format: LogFormat) -> Result<u8> {
     Ok(if bad > 0 { 3 } else { 0 })
 }
 
-pub(super) fn task(args: &TaskArgs, format: LogFormat) -> Result<u8> {
-    let run = RunDir::new(&args.run);
+/// The plan of a run directory.
+pub(super) fn plan_of(run: &RunDir) -> Result<Plan> {
     let path = run.path("plan.json");
     if !path.exists() {
         return Err(Error::User(format!(
             "`{}` is no run directory: it has no plan.json",
-            args.run.display()
+            run.root().display()
         )));
     }
-    let plan = Plan::read(&path)?;
+    Plan::read(&path)
+}
+
+/// A run as it stands in its directory.
+pub(super) fn open(run: &RunDir, threads: usize) -> Result<Job> {
+    let plan = plan_of(run)?;
     let (readers, stages) = pipeline::instantiate(&plan)?;
+    Job::new(plan, readers, stages, run.clone(), threads)
+}
+
+pub(super) fn finish(args: &FinishArgs, format: LogFormat) -> Result<u8> {
+    let run = RunDir::new(&args.run);
+    let job = open(&run, 1)?;
+    let was_finished = job.is_finished();
+    let summary = job.finish_tasks()?;
+    tell(&summary, &run, summary.tokens.is_some(), was_finished, format)
+}
+
+pub(super) fn task(args: &TaskArgs, format: LogFormat) -> Result<u8> {
+    let run = RunDir::new(&args.run);
     let options = args.machine.options(None, None)?;
-    let bytes = plan.splits.iter().map(|split| split.bytes).sum();
-    let job = Job::new(plan, readers, stages, run, options.threads)?;
+    let bytes = plan_of(&run)?.splits.iter().map(|split| split.bytes).sum();
+    let job = open(&run, options.threads)?;
     let console = Console::new(format, bytes);
     let env =
         TaskEnv { memory_bytes: options.memory_bytes, cancel: options.cancel, progress: console.progress() };
-    let result = job.execute_task(&args.pass, args.task, &env);
+    let share = args.share.map(|share| (share.number, share.of));
+    let result = match (args.task, share) {
+        (Some(task), _) => job.execute_task(&args.pass, task, &env),
+        (None, share) => job.execute_share(&args.pass, share.unwrap_or((0, 1)), &env),
+    };
     console.close();
     result.map(|()| 0)
 }

@@ -7,9 +7,7 @@ use super::LogFormat;
 use super::show::{clean, print, put};
 use crate::engine::RunDir;
 use crate::engine::status::PassStatus;
-use crate::error::{Error, Result};
-use crate::job::Job;
-use crate::pipeline::{self, Plan};
+use crate::error::Result;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -19,16 +17,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, format: LogFormat) -> Result<u8> {
     let run = RunDir::new(&args.run);
-    let path = run.path("plan.json");
-    if !path.exists() {
-        return Err(Error::User(format!(
-            "`{}` is no run directory: it has no plan.json",
-            args.run.display()
-        )));
-    }
-    let plan = Plan::read(&path)?;
-    let (readers, stages) = pipeline::instantiate(&plan)?;
-    let job = Job::new(plan, readers, stages, run, 1)?;
+    let job = super::run::open(&run, 1)?;
     let passes = job.status(SystemTime::now())?;
     print(&match format {
         LogFormat::Json => {

@@ -37,6 +37,7 @@ const RULES: &[(&str, &[&str])] = &[
     ),
     ("calibrate", &["document", "error", "pipeline", "stage", "text"]),
     ("report", &["document", "error", "io", "stage"]),
+    ("launch", &[]),
     ("refilter", &["document", "engine", "error", "io", "pipeline", "report", "stage", "stages/write"]),
     ("job", &["document", "engine", "error", "io", "pipeline", "report", "stage", "tokens"]),
     ("cli", &["*"]),

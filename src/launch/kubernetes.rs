@@ -1,0 +1,210 @@
+//! Kubernetes: an Indexed Job per pass, and a script that applies them in order.
+
+use super::{Step, budget_mib, quoted};
+
+/// What a Kubernetes cluster is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kubernetes {
+    /// Name of the run, which the jobs' names begin with.
+    pub name: String,
+    /// The image with tamis.
+    pub image: String,
+    /// Namespace; none: that of the user's context.
+    pub namespace: Option<String>,
+    /// The persistent volume claim that holds inputs and run directory.
+    pub claim: String,
+    /// Where the claim is mounted; paths in the plan begin there.
+    pub mount: String,
+    /// The run directory.
+    pub run_dir: String,
+    /// Folder in which workers start.
+    pub start_dir: String,
+    /// Processors of a worker.
+    pub cpus: u32,
+    /// Memory of a worker, in MiB.
+    pub memory_mib: u64,
+    /// Times that a worker may fail.
+    pub retries: u32,
+}
+
+/// A string in YAML (those of JSON are).
+fn text(value: &str) -> String {
+    serde_json::Value::from(value).to_string()
+}
+
+impl Kubernetes {
+    /// Name of a pass's job: letters, digits and dashes, at most 63.
+    #[must_use]
+    pub fn job(&self, pass: &str) -> String {
+        let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+        let pass: String = pass.chars().map(plain).collect();
+        // The pass tells jobs apart, so the run's name gives way. An index of five digits follows in a pod's name.
+        let room = 57_usize.saturating_sub(pass.len() + 1);
+        let name: String = self.name.chars().map(plain).take(room).collect();
+        format!("{name}-{pass}").trim_matches('-').to_owned()
+    }
+
+    /// The job of a pass; that of `finish` ends the run.
+    #[must_use]
+    pub fn manifest(&self, step: &Step) -> String {
+        let Step { pass, workers } = step;
+        let Self { cpus, memory_mib, retries, .. } = self;
+        let command = if pass == "finish" {
+            // 3: done, with records in quarantine.
+            let script = r#"tamis finish "$1" || [ $? = 3 ]"#;
+            format!("command: [sh, -c, {}, sh, {}]", text(script), text(&self.run_dir))
+        } else {
+            let memory = format!("{}MiB", budget_mib(*memory_mib));
+            format!(
+                "args: [task, {}, --pass, {}, --share, \"$(TAMIS_INDEX)/{workers}\", --threads, \"{cpus}\", --memory, {memory}, --log-format, json]",
+                text(&self.run_dir),
+                text(pass)
+            )
+        };
+        let namespace =
+            self.namespace.as_ref().map_or(String::new(), |name| format!("\n  namespace: {}", text(name)));
+        let [job, image, claim, mount, start_dir] =
+            [&self.job(pass), &self.image, &self.claim, &self.mount, &self.start_dir]
+                .map(|value| text(value));
+        let run = text(&self.name);
+        format!(
+            r#"# Written by `tamis launch kubernetes`.
+apiVersion: batch/v1
+kind: Job
+metadata:
+  name: {job}{namespace}
+  labels: {{ app.kubernetes.io/name: tamis, app.kubernetes.io/instance: {run} }}
+spec:
+  completionMode: Indexed
+  completions: {workers}
+  parallelism: {workers}
+  backoffLimitPerIndex: {retries}
+  podFailurePolicy:
+    rules:
+      # A mistake of the user: starting again does not help.
+      - action: FailJob
+        onExitCodes: {{ containerName: tamis, operator: In, values: [2] }}
+      # Interrupted, or its node went away: again elsewhere, and no failure.
+      - action: Ignore
+        onExitCodes: {{ containerName: tamis, operator: In, values: [75] }}
+      - action: Ignore
+        onPodConditions: [{{ type: DisruptionTarget, status: "True" }}]
+  template:
+    metadata:
+      labels: {{ app.kubernetes.io/name: tamis, app.kubernetes.io/instance: {run} }}
+    spec:
+      restartPolicy: Never
+      terminationGracePeriodSeconds: 30
+      automountServiceAccountToken: false
+      securityContext:
+        runAsNonRoot: true
+        runAsUser: 10001
+        runAsGroup: 10001
+        fsGroup: 10001
+        seccompProfile: {{ type: RuntimeDefault }}
+      containers:
+        - name: tamis
+          image: {image}
+          {command}
+          workingDir: {start_dir}
+          env:
+            - name: TAMIS_INDEX
+              valueFrom: {{ fieldRef: {{ fieldPath: "metadata.annotations['batch.kubernetes.io/job-completion-index']" }} }}
+          resources:
+            requests: {{ cpu: "{cpus}", memory: {memory_mib}Mi }}
+            limits: {{ memory: {memory_mib}Mi }}
+          securityContext:
+            allowPrivilegeEscalation: false
+            readOnlyRootFilesystem: true
+            capabilities: {{ drop: [ALL] }}
+          volumeMounts:
+            - {{ name: work, mountPath: {mount} }}
+            - {{ name: scratch, mountPath: /tmp }}
+      volumes:
+        - {{ name: work, persistentVolumeClaim: {{ claimName: {claim} }} }}
+        - {{ name: scratch, emptyDir: {{}} }}
+"#
+        )
+    }
+
+    /// A script that applies the manifests in order and waits for each. Jobs that are complete are passed over; one that failed is made anew.
+    #[must_use]
+    pub fn script(&self, files: &[(String, String)]) -> String {
+        let namespace =
+            self.namespace.as_ref().map_or(String::new(), |name| format!(" --namespace={}", quoted(name)));
+        let steps = files.iter().map(|(file, job)| format!("step {} {}\n", quoted(file), quoted(job)));
+        let steps: String = steps.collect();
+        format!(
+            r#"#!/bin/bash
+# Applies the jobs of a run in order, and waits for each. Written by `tamis launch kubernetes`.
+# May be run again after a failure: jobs that are complete are passed over, tasks that are done too.
+set -euo pipefail
+cd "$(dirname "$0")"
+kube() {{ kubectl{namespace} "$@"; }}
+has() {{ [ "$(kube get job "$1" --ignore-not-found -o jsonpath="{{.status.conditions[?(@.type=='$2')].status}}")" = True ]; }}
+step() {{
+    if has "$2" Complete; then return; fi
+    if has "$2" Failed; then kube delete job "$2" --wait=true; fi
+    kube apply -f "$1"
+    until has "$2" Complete; do
+        if has "$2" Failed; then
+            echo "job $2 failed; the words of its workers: kubectl logs -l job-name=$2 --prefix --tail=20" >&2
+            exit 1
+        fi
+        sleep "${{TAMIS_POLL_SECONDS:-5}}"
+    done
+}}
+{steps}"#
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kubernetes() -> Kubernetes {
+        Kubernetes {
+            name: "My_run".to_owned(),
+            image: "registry/tamis:1".to_owned(),
+            namespace: Some("corpora".to_owned()),
+            claim: "shared".to_owned(),
+            mount: "/work".to_owned(),
+            run_dir: "/work/my \"run\"".to_owned(),
+            start_dir: "/work".to_owned(),
+            cpus: 4,
+            memory_mib: 8192,
+            retries: 6,
+        }
+    }
+
+    #[test]
+    fn names_are_what_kubernetes_takes() {
+        assert_eq!(kubernetes().job("01-exact_dedup-gather"), "my-run-01-exact-dedup-gather");
+        let long = Kubernetes { name: "x".repeat(80), ..kubernetes() };
+        let job = long.job("03-minhash_dedup-candidates");
+        assert!(job.len() <= 57 && job.ends_with("x-03-minhash-dedup-candidates"), "{job}");
+    }
+
+    #[test]
+    fn a_manifest_says_what_a_worker_does() {
+        let text = kubernetes().manifest(&Step { pass: "00-read".to_owned(), workers: 7 });
+        for part in [
+            "name: \"my-run-00-read\"",
+            "namespace: \"corpora\"",
+            "completions: 7",
+            r#"args: [task, "/work/my \"run\"", --pass, "00-read", --share, "$(TAMIS_INDEX)/7", --threads, "4", --memory, 6144MiB"#,
+            "claimName: \"shared\"",
+            "readOnlyRootFilesystem: true",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        let text = kubernetes().manifest(&Step { pass: "finish".to_owned(), workers: 1 });
+        assert!(
+            text.contains(
+                r#"command: [sh, -c, "tamis finish \"$1\" || [ $? = 3 ]", sh, "/work/my \"run\""]"#
+            ),
+            "{text}"
+        );
+    }
+}
