@@ -11,6 +11,7 @@ use crate::io;
 use crate::job::Job;
 use crate::launch::Step;
 use crate::launch::kubernetes::Kubernetes;
+use crate::launch::ray::{self, Ray};
 use crate::launch::slurm::Slurm;
 use crate::pipeline::{self, config::parse_memory};
 
@@ -26,6 +27,29 @@ enum Engine {
     Slurm(SlurmArgs),
     /// Write (and with `--apply` apply) Indexed Jobs for Kubernetes: one per pass, each after the one before it.
     Kubernetes(KubernetesArgs),
+    /// Write (and with `--start` start) a driver for Ray: each pass as Ray tasks, one pass after the other.
+    Ray(RayArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct RayArgs {
+    #[command(flatten)]
+    workers: WorkerArgs,
+    /// Address of the cluster, as `ray.init` takes it; default what `RAY_ADDRESS` says, else the cluster that runs here.
+    #[arg(long)]
+    address: Option<String>,
+    /// Times that a worker is started again that was interrupted, killed or lost with its node.
+    #[arg(long, default_value_t = 20)]
+    retries: u32,
+    /// The program, as the nodes find it; default this one.
+    #[arg(long, value_name = "PATH")]
+    program: Option<PathBuf>,
+    /// Python with the package `ray`.
+    #[arg(long, value_name = "PATH", default_value = "python3")]
+    python: PathBuf,
+    /// Start at once, and wait for the end.
+    #[arg(long)]
+    start: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -95,6 +119,7 @@ pub(super) fn run(args: &Args, format: LogFormat) -> Result<u8> {
     match &args.engine {
         Engine::Slurm(args) => slurm(args, format),
         Engine::Kubernetes(args) => kubernetes(args, format),
+        Engine::Ray(args) => on_ray(args, format),
     }
 }
 
@@ -104,6 +129,16 @@ fn absolute(path: &Path) -> Result<String> {
     path.to_str()
         .map(str::to_owned)
         .ok_or_else(|| Error::User(format!("`{}` is no UTF-8, which scripts need", path.display())))
+}
+
+/// The program that workers run: the one that was named, or this.
+fn program(named: Option<&Path>) -> Result<String> {
+    match named {
+        Some(path) => absolute(path),
+        None => absolute(&std::env::current_exe().map_err(|error| {
+            Error::Failed(format!("cannot find this program: {error}; name it with `--program`"))
+        })?),
+    }
 }
 
 /// A run that is planned in its directory.
@@ -132,11 +167,17 @@ impl Planned {
         Ok(Self { name, run, steps, memory_mib: (memory >> 20).max(1) })
     }
 
-    /// Starts the script, or says how to.
-    fn end(&self, script: &Path, starts: bool, format: LogFormat) -> Result<u8> {
+    /// Starts the script with `by` (a program and what follows the script), or says how to.
+    fn end(
+        &self,
+        (by, script, more): (&Path, &Path, Option<&str>),
+        starts: bool,
+        format: LogFormat,
+    ) -> Result<u8> {
         if starts {
-            let status = Command::new("bash").arg(script).status();
-            let status = status.map_err(|error| Error::Failed(format!("cannot start bash: {error}")))?;
+            let status = Command::new(by).arg(script).args(more).status();
+            let status =
+                status.map_err(|error| Error::Failed(format!("cannot start {}: {error}", by.display())))?;
             if !status.success() {
                 return Err(Error::Failed(format!(
                     "`{}` failed ({status}); what it started before goes on; run it again when the cause is mended",
@@ -154,10 +195,13 @@ impl Planned {
             put(
                 &mut text,
                 format_args!(
-                    "wrote     {} for {} passes\nto start  bash {}\nto watch  tamis status {}\n",
+                    "wrote     {} for {} passes\nto start  {} {}{}{}\nto watch  tamis status {}\n",
                     script.display(),
                     self.steps.len(),
+                    by.display(),
                     script.display(),
+                    if more.is_some() { " " } else { "" },
+                    more.unwrap_or_default(),
                     self.run.root().display()
                 ),
             );
@@ -173,15 +217,10 @@ fn slurm(args: &SlurmArgs, format: LogFormat) -> Result<u8> {
             "--sbatch: `{option}` must be an option with two dashes, such as `--partition=long`"
         )));
     }
-    let program = match &args.program {
-        Some(path) => path.clone(),
-        None => std::env::current_exe().map_err(|error| {
-            Error::Failed(format!("cannot find this program: {error}; name it with `--program`"))
-        })?,
-    };
+    let program = program(args.program.as_deref())?;
     let planned = Planned::new(&args.workers, |_| Ok(()))?;
     let slurm = Slurm {
-        program: absolute(&program)?,
+        program,
         run_dir: absolute(planned.run.root())?,
         start_dir: absolute(Path::new("."))?,
         cpus: args.workers.cpus,
@@ -194,7 +233,7 @@ fn slurm(args: &SlurmArgs, format: LogFormat) -> Result<u8> {
     io::AtomicFile::write_all(folder.join("worker.sh"), slurm.worker().as_bytes())?;
     let script = folder.join("submit.sh");
     io::AtomicFile::write_all(&script, slurm.submission(&planned.steps).as_bytes())?;
-    planned.end(&script, args.submit, format)
+    planned.end((Path::new("bash"), &script, None), args.submit, format)
 }
 
 fn kubernetes(args: &KubernetesArgs, format: LogFormat) -> Result<u8> {
@@ -233,5 +272,23 @@ fn kubernetes(args: &KubernetesArgs, format: LogFormat) -> Result<u8> {
     }
     let script = folder.join("apply.sh");
     io::AtomicFile::write_all(&script, kubernetes.script(&files).as_bytes())?;
-    planned.end(&script, args.apply, format)
+    planned.end((Path::new("bash"), &script, None), args.apply, format)
+}
+
+fn on_ray(args: &RayArgs, format: LogFormat) -> Result<u8> {
+    let program = program(args.program.as_deref())?;
+    let planned = Planned::new(&args.workers, |_| Ok(()))?;
+    let ray = Ray {
+        program,
+        run_dir: absolute(planned.run.root())?,
+        start_dir: absolute(Path::new("."))?,
+        cpus: args.workers.cpus,
+        memory_mib: planned.memory_mib,
+        retries: args.retries,
+    };
+    let folder = planned.run.path("launch").join("ray");
+    io::write_json(folder.join("plan.json"), &ray.plan(&planned.steps))?;
+    let driver = folder.join("driver.py");
+    io::AtomicFile::write_all(&driver, ray::DRIVER.as_bytes())?;
+    planned.end((&args.python, &driver, args.address.as_deref()), args.start, format)
 }

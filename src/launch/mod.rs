@@ -4,6 +4,7 @@
 //! A worker does `tamis task RUN --pass P --share I/N`: tasks that are done are passed over, so any worker may be started again at any time.
 
 pub mod kubernetes;
+pub mod ray;
 pub mod slurm;
 
 /// A pass and how many workers share its tasks.

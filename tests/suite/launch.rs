@@ -112,6 +112,86 @@ fn a_pass_that_fails_stops_the_others_and_the_script_goes_on_later() {
     assert!(stdout(&finished).contains("nothing was done"), "{}", stdout(&finished));
 }
 
+/// Stands in for the package `ray`: tasks run where they are submitted, and once more where they ask for it.
+const RAY: &str = r#"
+class exceptions:
+    class RayError(Exception):
+        pass
+
+class Task:
+    def __init__(self, function, options):
+        self.function, self.given = function, options
+    def options(self, name):
+        return self
+    def remote(self, *arguments):
+        for _ in range(self.given["max_retries"] + 1):
+            try:
+                return self.function(*arguments)
+            except tuple(self.given["retry_exceptions"]):
+                pass
+            except Exception as error:
+                raise exceptions.RayError(str(error))
+        raise exceptions.RayError("again and again")
+
+def remote(**options):
+    return lambda function: Task(function, options)
+def init(address, log_to_driver):
+    print("address", address)
+def wait(left, timeout):
+    return left[:1], left[1:]
+def get(done):
+    return done
+"#;
+
+#[test]
+fn a_run_by_ray_has_the_bytes_of_a_local_one() {
+    if std::process::Command::new("python3").arg("--version").output().is_err() {
+        println!("skipped: there is no python3 for the driver");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let [local, there] = ["local", "there"].map(|name| folder.path().join(name));
+    run_pipeline("pipelines/quickstart.yaml", &local, &[]);
+    std::fs::write(folder.path().join("ray.py"), RAY).expect("folder is writable");
+    // Every third call is interrupted.
+    let program = folder.path().join("program");
+    let text = format!(
+        "#!/bin/sh\necho >>{0}/calls\n[ $(($(wc -l <{0}/calls) % 3)) = 0 ] && exit 75\nexec {1} \"$@\"\n",
+        folder.path().display(),
+        env!("CARGO_BIN_EXE_tamis")
+    );
+    std::fs::write(&program, text).expect("folder is writable");
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("ours");
+    let launched = |more: &[&str]| {
+        let mut command = tamis();
+        command.env("PYTHONPATH", folder.path()).args([
+            "launch",
+            "ray",
+            "pipelines/quickstart.yaml",
+            "--workers",
+            "3",
+        ]);
+        command
+            .args(["--cpus", "1", "--memory", "1GiB", "--address", "here:1", "--start", "--run-dir"])
+            .arg(&there);
+        command.args(more).output().expect("the program starts")
+    };
+    let output = launched(&["--program", "/bin/false"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).contains("perplexity-train-en, worker 0: exit code 1"), "{}", stderr(&output));
+    let output = launched(&["--program", &program.display().to_string()]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(
+        stdout(&output).contains("address here:1\n1/20 perplexity-train-en: 1 workers"),
+        "{}",
+        stdout(&output)
+    );
+    let (mut found, mut exact) = (outputs(&there), outputs(&local));
+    found.retain(|path, _| !path.starts_with("launch") && path != Path::new("report.json"));
+    exact.retain(|path, _| path != Path::new("report.json"));
+    assert!(found == exact, "the same bytes");
+}
+
 #[test]
 fn two_workers_on_every_task_leave_one_result() {
     let folder = tempfile::tempdir().expect("a temporary folder");
