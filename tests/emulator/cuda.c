@@ -15,6 +15,7 @@
 #include <string.h>
 #include <time.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 #include "prelude.h"
 
@@ -394,6 +395,7 @@ status cuEventDestroy_v2(struct event *event) {
 status cuModuleLoadData(void **module, const void *image) {
     *module = dlopen(image, RTLD_NOW | RTLD_LOCAL);
     if (!*module) return INVALID;
+    unlink(image);
     struct emulator **lent = dlsym(*module, "emulator");
     machine.shared = shared_memory;
     machine.sync_block = sync_all;
