@@ -1,11 +1,11 @@
 //! Temporary streams: bytes that are written once, read back in order, and never seen by anyone else.
 //!
-//! A [`Scratch`] hands out files that have no name (they are removed as soon as they are open), so nothing is
-//! left behind even by a killed process. A [`SpoolWriter`] makes one stream; [`Buckets`] deals records out to many
+//! A [`Scratch`] hands out files that never have a name (where the file system has none such, they are removed as soon as they
+//! are open), so nothing is left behind even by a killed process. A [`SpoolWriter`] makes one stream; [`Buckets`] deals records out to many
 //! streams that share one file, so that a distribution into hundreds of them costs neither files nor big buffers.
 //! Positions are kept by the readers: several of them may read one stream at once.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,15 +38,7 @@ impl Scratch {
 
     /// A file without a name, for reading and writing.
     fn file(&self) -> Result<File> {
-        let path = self.dir.join(format!("tamis-{}.tmp", super::atomic::attempt()));
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(&path)
-            .map_err(Error::io("create", &path))?;
-        std::fs::remove_file(&path).map_err(Error::io("remove", &path))?;
-        Ok(file)
+        tempfile::tempfile_in(&self.dir).map_err(Error::io("create a temporary file in", &self.dir))
     }
 
     /// Starts a stream.
