@@ -55,13 +55,50 @@ impl Error {
         Self::Damaged { path: path.as_ref().to_path_buf(), what: what.into() }
     }
 
+    /// What a store said, where this is about one.
+    #[must_use]
+    pub fn store_fault(&self) -> Option<&StoreFault> {
+        let Self::Io { source, .. } = self else { return None };
+        source.get_ref()?.downcast_ref()
+    }
+
     /// The process exit code: 1 failed, 2 the user's mistake, 75 interrupted and resumable.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
+        if let Some(fault) = self.store_fault() {
+            return match fault.kind {
+                StoreFaultKind::Mistake => 2,
+                StoreFaultKind::Unavailable => 75,
+                StoreFaultKind::Full | StoreFaultKind::Other => 1,
+            };
+        }
         match self {
             Self::User(_) => 2,
             Self::Interrupted => 75,
             Self::Io { .. } | Self::Damaged { .. } | Self::TooManyBadRecords(_) | Self::Failed(_) => 1,
         }
     }
+}
+
+/// What an object store or web server said, as the source of an [`Error::Io`].
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct StoreFault {
+    /// What can be done about it.
+    pub kind: StoreFaultKind,
+    /// What happened and what to do, on one or two lines.
+    pub message: String,
+}
+
+/// What can be done about a [`StoreFault`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreFaultKind {
+    /// The user's: a bucket that does not exist, credentials that are refused, an address that cannot be.
+    Mistake,
+    /// The store does not answer, or this machine cannot talk to it: later, or elsewhere, the same command goes on.
+    Unavailable,
+    /// There is no room for more.
+    Full,
+    /// Anything else, also that there is no such object.
+    Other,
 }

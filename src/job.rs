@@ -9,7 +9,7 @@ use std::time::{Instant, SystemTime};
 
 use crate::engine::segment::{Input, Mode, Output, Segment, Slot, SlotLimit};
 use crate::engine::status::PassStatus;
-use crate::engine::{Listener, Options, RunDir, run_pass, run_task};
+use crate::engine::{Listener, Options, RunDir, run_pass, run_watched_task};
 use crate::error::{Error, Result};
 use crate::io;
 use crate::pipeline::config::{self, Rejects};
@@ -80,8 +80,8 @@ impl Job {
     /// [`Error::User`] where it holds another one.
     pub fn prepare(&self) -> Result<()> {
         let path = self.run.path("plan.json");
-        if !path.exists() {
-            if let Some(output) = self.run.output() {
+        if !io::exists(&path)? {
+            if let Some(output) = self.run.output()? {
                 return Err(Error::User(format!(
                     "`{}` has no plan.json, but `{output}` of some other run\n = hint: give this run another folder with `--run-dir`, or empty that one",
                     self.run.root().display()
@@ -109,7 +109,7 @@ impl Job {
         let _lock = self.run.lock(false)?;
         self.prepare()?;
         self.run.remove_partial_files()?;
-        if self.run.done("run", 0).exists() {
+        if self.is_finished()? {
             self.clean_up()?;
             self.check_outputs()?;
             return self.summary(0.0);
@@ -137,7 +137,7 @@ impl Job {
                 pass.name()
             )));
         }
-        run_task(pass, task, &self.run, env)
+        run_watched_task(pass, task, &self.run, env)
     }
 
     /// Runs every task of one pass whose number leaves `share.0` when divided by `share.1`. A task that fails keeps the others from
@@ -150,7 +150,7 @@ impl Job {
         let (pass, tasks) = self.next_pass(pass)?;
         let mut result = Ok(());
         for task in (share.0..tasks).step_by(share.1 as usize) {
-            match run_task(pass, task, &self.run, env) {
+            match run_watched_task(pass, task, &self.run, env) {
                 Err(Error::Interrupted) => return Err(Error::Interrupted),
                 done => result = result.and(done),
             }
@@ -164,7 +164,7 @@ impl Job {
     /// [`Error::User`] where tasks are not done; otherwise as [`Job::execute`].
     pub fn finish_tasks(&self) -> Result<RunSummary> {
         let _lock = self.run.lock(false)?;
-        if self.is_finished() {
+        if self.is_finished()? {
             self.clean_up()?;
             self.check_outputs()?;
             return self.summary(0.0);
@@ -189,7 +189,8 @@ impl Job {
     fn expect_done(&self, passes: &[Box<dyn Pass>]) -> Result<()> {
         for earlier in passes {
             let tasks = earlier.tasks()?;
-            let missing = (0..tasks).filter(|&task| !self.run.done(earlier.name(), task).exists()).count();
+            let done = self.run.done_tasks(earlier.name())?;
+            let missing = (0..tasks).filter(|task| !done.contains(task)).count();
             if missing > 0 {
                 let name = earlier.name();
                 return Err(Error::User(format!(
@@ -205,11 +206,12 @@ impl Job {
     /// # Errors
     /// Where records cannot be read.
     pub fn status(&self, now: SystemTime) -> Result<Vec<PassStatus>> {
+        let is_finished = self.is_finished()?;
         let mut is_next = true;
         let mut passes = Vec::new();
         for pass in &self.passes {
-            let mut status = PassStatus::read(pass.as_ref(), &self.run, is_next && !self.is_finished(), now)?;
-            if self.is_finished() {
+            let mut status = PassStatus::read(pass.as_ref(), &self.run, is_next && !is_finished, now)?;
+            if is_finished {
                 // What the tasks were counted from is gone.
                 status.tasks = Some(status.done);
             }
@@ -220,8 +222,11 @@ impl Job {
     }
 
     /// Whether the run was finished before; [`Job::execute`] then does nothing.
-    pub fn is_finished(&self) -> bool {
-        self.run.done("run", 0).exists()
+    ///
+    /// # Errors
+    /// Where a store cannot be asked.
+    pub fn is_finished(&self) -> Result<bool> {
+        io::exists(self.run.done("run", 0))
     }
 
     /// Looks whether a finished run still has what it wrote: cheaply, by names and sizes.
@@ -234,7 +239,7 @@ impl Job {
             )))
         };
         for name in ["report.json", "report.html", "quarantine.jsonl"] {
-            if !self.run.path(name).exists() {
+            if !io::exists(self.run.path(name))? {
                 return gone(&self.run.path(name), "is missing");
             }
         }
@@ -250,7 +255,7 @@ impl Job {
         if self.plan.tokens.is_none() {
             return Ok(());
         }
-        if !manifest.exists() {
+        if !io::exists(&manifest)? {
             return gone(&manifest, "is missing");
         }
         let manifest: serde_json::Value = io::read_json(manifest)?;
@@ -258,7 +263,7 @@ impl Job {
             let name = shard["name"].as_str().unwrap_or_default();
             for suffix in ["bin", "idx", "ds.index"] {
                 let path = self.run.path("tokens").join(format!("{name}.{suffix}"));
-                if !path.exists() {
+                if !io::exists(&path)? {
                     return gone(&path, "is missing");
                 }
             }
@@ -329,7 +334,7 @@ impl Job {
                 merged.merge(report);
             }
             let cpu = self.run.work("done").join(format!("{}.cpu", pass.name()));
-            if cpu.exists() {
+            if io::exists(&cpu)? {
                 merged.cpu_secs = io::read_json(cpu)?;
             }
             total.merge(&merged);
@@ -349,7 +354,7 @@ impl Job {
             passes,
             quarantine: with_prefix("bad."),
             skipped: with_prefix("skipped."),
-            tokens: if manifest.exists() { Some(io::read_json(manifest)?) } else { None },
+            tokens: if io::exists(&manifest)? { Some(io::read_json(manifest)?) } else { None },
             total,
             wall_secs,
             redecided: None,

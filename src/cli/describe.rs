@@ -40,7 +40,7 @@ pub(super) struct ReportArgs {
 pub(super) fn report(args: &ReportArgs) -> Result<u8> {
     check_run(&args.run)?;
     check_finished(&args.run, "its report is written at the end")?;
-    if !args.run.join("report.json").exists() {
+    if !crate::io::exists(args.run.join("report.json"))? {
         return Err(Error::User(format!("`{}` has no report.json to show", args.run.display())));
     }
     crate::report::render_again(&args.run)?;

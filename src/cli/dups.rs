@@ -34,7 +34,7 @@ pub fn run(args: &Args) -> Result<u8> {
         json.push('\n');
         print(&json)?;
     } else {
-        print(&describe(&found, is_unfinished(&args.run)))?;
+        print(&describe(&found, is_unfinished(&args.run)?))?;
     }
     Ok(u8::from(found.clusters == 0))
 }

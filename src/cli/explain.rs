@@ -162,7 +162,7 @@ struct CutOut {
 
 fn explain(run: &Path, needle: &str) -> Result<Answer> {
     let stages = stage_names(run)?;
-    let mut answer = Answer { unfinished: is_unfinished(run), ..Answer::default() };
+    let mut answer = Answer { unfinished: is_unfinished(run)?, ..Answer::default() };
     let mut rows = find_pages(run, needle)?;
     let place = parse_place(needle);
     if rows.is_empty()
@@ -242,7 +242,7 @@ fn find_by_place(run: &Path, file: &str, offset: i64) -> Result<Vec<Found>> {
 
 fn find_quarantined(run: &Path, (file, offset): (&str, Option<i64>), answer: &mut Answer) -> Result<()> {
     let path = run.join("quarantine.jsonl");
-    if !path.exists() {
+    if !crate::io::exists(&path)? {
         return Ok(());
     }
     let wanted = offset.map(i64::cast_unsigned);

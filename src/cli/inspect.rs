@@ -61,7 +61,7 @@ pub fn run(args: &Args) -> Result<u8> {
         return Ok(u8::from(findings.is_empty()));
     }
     let mut text = String::new();
-    if is_unfinished(&args.run) {
+    if is_unfinished(&args.run)? {
         text.push_str("this run is not finished: these are the pages that it has written so far\n\n");
     }
     if findings.is_empty() {
@@ -101,8 +101,11 @@ impl Stage {
             });
         }
         let report = run.join("report.json");
-        let stages =
-            if report.exists() { crate::io::read_json::<Report>(&report)?.stages } else { Vec::new() };
+        let stages = if crate::io::exists(&report)? {
+            crate::io::read_json::<Report>(&report)?.stages
+        } else {
+            Vec::new()
+        };
         match stages.iter().find(|stage| stage.name == name) {
             Some(stage) => {
                 let limits = stage.limits.clone();

@@ -56,9 +56,13 @@ struct RayArgs {
 struct WorkerArgs {
     #[command(flatten)]
     pipeline: PipelineArgs,
-    /// Folder for everything that the run writes, on a file system that all machines see; default `run_dir:` of the pipeline, else `runs/<name>`.
+    /// Folder for everything that the run writes, on a file system that all machines see or in an object store (`s3://bucket/my`);
+    /// default `run_dir:` of the pipeline, else `runs/<name>`.
     #[arg(long)]
     run_dir: Option<PathBuf>,
+    /// Folder for the scripts and their logs; default `launch` in the run directory or, where that is in an object store, `launch/<name>` here.
+    #[arg(long, value_name = "DIR")]
+    scripts: Option<PathBuf>,
     /// Most workers of a pass; each takes its share of the tasks.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     workers: u32,
@@ -125,6 +129,9 @@ pub(super) fn run(args: &Args, format: LogFormat) -> Result<u8> {
 
 /// A path from the root: workers start elsewhere.
 fn absolute(path: &Path) -> Result<String> {
+    if io::store::is_remote(path) {
+        return Ok(path.to_string_lossy().into_owned());
+    }
     let path = std::path::absolute(path).map_err(Error::io("find", path))?;
     path.to_str()
         .map(str::to_owned)
@@ -145,6 +152,8 @@ fn program(named: Option<&Path>) -> Result<String> {
 struct Planned {
     name: String,
     run: RunDir,
+    /// For scripts and their logs.
+    scripts: PathBuf,
     steps: Vec<Step>,
     memory_mib: u64,
 }
@@ -164,7 +173,12 @@ impl Planned {
             |pass: &str| job.planned_tasks(pass).map_or(args.workers, |tasks| tasks.clamp(1, args.workers));
         let steps =
             job.pass_names().map(|pass| Step { pass: pass.to_owned(), workers: workers(pass) }).collect();
-        Ok(Self { name, run, steps, memory_mib: (memory >> 20).max(1) })
+        let scripts = match &args.scripts {
+            Some(folder) => folder.clone(),
+            None if io::store::is_remote(run.root()) => PathBuf::from("launch").join(&name),
+            None => run.path("launch"),
+        };
+        Ok(Self { name, run, scripts, steps, memory_mib: (memory >> 20).max(1) })
     }
 
     /// Starts the script with `by` (a program and what follows the script), or says how to.
@@ -229,7 +243,7 @@ fn slurm(args: &SlurmArgs, format: LogFormat) -> Result<u8> {
         options: args.sbatch.clone(),
         requeues: args.requeues,
     };
-    let folder = planned.run.path("launch").join("slurm");
+    let folder = planned.scripts.join("slurm");
     io::AtomicFile::write_all(folder.join("worker.sh"), slurm.worker().as_bytes())?;
     let script = folder.join("submit.sh");
     io::AtomicFile::write_all(&script, slurm.submission(&planned.steps).as_bytes())?;
@@ -262,7 +276,7 @@ fn kubernetes(args: &KubernetesArgs, format: LogFormat) -> Result<u8> {
         memory_mib: planned.memory_mib,
         retries: args.retries,
     };
-    let folder = planned.run.path("launch").join("kubernetes");
+    let folder = planned.scripts.join("kubernetes");
     let end = Step { pass: "finish".to_owned(), workers: 1 };
     let mut files = Vec::new();
     for (number, step) in planned.steps.iter().chain([&end]).enumerate() {
@@ -286,7 +300,7 @@ fn on_ray(args: &RayArgs, format: LogFormat) -> Result<u8> {
         memory_mib: planned.memory_mib,
         retries: args.retries,
     };
-    let folder = planned.run.path("launch").join("ray");
+    let folder = planned.scripts.join("ray");
     io::write_json(folder.join("plan.json"), &ray.plan(&planned.steps))?;
     let driver = folder.join("driver.py");
     io::AtomicFile::write_all(&driver, ray::DRIVER.as_bytes())?;

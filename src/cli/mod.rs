@@ -142,6 +142,7 @@ pub fn main() -> u8 {
         Command::Evaluate(args) => train::evaluate(args, cli.log_format),
         Command::Generate(args) => train::generate(args),
     };
+    crate::io::scratch::clean_up();
     match result {
         Ok(code) => code,
         Err(error) => {

@@ -71,6 +71,9 @@ struct MachineArgs {
     /// Memory to plan with, such as `2GiB`; default `memory:` of the pipeline, else half of what there is.
     #[arg(long)]
     memory: Option<String>,
+    /// Most requests a second to any one object store or web server, by this process; default no limit.
+    #[arg(long, value_name = "N", env = "TAMIS_MAX_REQUESTS_PER_SEC")]
+    max_requests_per_sec: Option<f64>,
 }
 
 impl MachineArgs {
@@ -83,6 +86,12 @@ impl MachineArgs {
             }
             None => memory_bytes.unwrap_or_else(io::machine::default_memory_bytes),
         };
+        if let Some(rate) = self.max_requests_per_sec {
+            if !(rate.is_finite() && rate > 0.0) {
+                return Err(Error::User(format!("--max-requests-per-sec: `{rate}` must be more than 0")));
+            }
+            io::store::limit_requests(rate);
+        }
         Ok(Options { threads, memory_bytes, cancel: catch_signals()? })
     }
 }
@@ -111,7 +120,7 @@ pub(super) fn run(args: &RunArgs, format: LogFormat) -> Result<u8> {
     let has_tokens = loaded.plan.tokenizer.is_some();
     let job = Job::new(loaded.plan, loaded.readers, loaded.stages, run.clone(), options.threads)?;
     let console = Console::new(format, bytes);
-    let was_finished = job.is_finished();
+    let was_finished = job.is_finished()?;
     let summary = job.execute(&options, &console).inspect_err(|_| console.close())?;
     console.close();
     tell(&summary, &run, has_tokens, was_finished, format)
@@ -166,7 +175,7 @@ fn tell(
 /// The plan of a run directory.
 pub(super) fn plan_of(run: &RunDir) -> Result<Plan> {
     let path = run.path("plan.json");
-    if !path.exists() {
+    if !io::exists(&path)? {
         return Err(Error::User(format!(
             "`{}` is no run directory: it has no plan.json",
             run.root().display()
@@ -185,7 +194,7 @@ pub(super) fn open(run: &RunDir, threads: usize) -> Result<Job> {
 pub(super) fn finish(args: &FinishArgs, format: LogFormat) -> Result<u8> {
     let run = RunDir::new(&args.run);
     let job = open(&run, 1)?;
-    let was_finished = job.is_finished();
+    let was_finished = job.is_finished()?;
     let summary = job.finish_tasks()?;
     tell(&summary, &run, summary.tokens.is_some(), was_finished, format)
 }

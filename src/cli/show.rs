@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
+use crate::io;
 use crate::pipeline::Plan;
 
 /// Prints to standard output; a reader that went away (`| head`) is no error.
@@ -66,21 +67,24 @@ pub(super) fn number(row: &Map<String, Value>, name: &str) -> Option<f64> {
 /// Refuses a folder that is no run directory.
 pub(super) fn check_run(run: &Path) -> Result<()> {
     let known = ["plan.json", "report.json", "corpus", "rejects", "quarantine.jsonl"];
-    if known.iter().any(|name| run.join(name).exists()) {
-        return Ok(());
+    for name in known {
+        let path = run.join(name);
+        if io::exists(&path)? || io::folders::is_dir(&path) {
+            return Ok(());
+        }
     }
-    let what = if run.is_dir() { "is not a run directory" } else { "does not exist" };
+    let what = if io::folders::is_dir(run) { "is not a run directory" } else { "does not exist" };
     Err(Error::User(format!("`{}` {what}: expected the `run_dir` of an earlier `tamis run`", run.display())))
 }
 
 /// Whether a run was planned but has not come to its end.
-pub(super) fn is_unfinished(run: &Path) -> bool {
-    run.join("plan.json").exists() && !run.join("report.json").exists()
+pub(super) fn is_unfinished(run: &Path) -> Result<bool> {
+    Ok(io::exists(run.join("plan.json"))? && !io::exists(run.join("report.json"))?)
 }
 
 /// Refuses a run that has not come to its end.
 pub(super) fn check_finished(run: &Path, what: &str) -> Result<()> {
-    if !is_unfinished(run) {
+    if !is_unfinished(run)? {
         return Ok(());
     }
     Err(Error::User(format!(
@@ -92,13 +96,13 @@ pub(super) fn check_finished(run: &Path, what: &str) -> Result<()> {
 /// The run's plan, where it has one.
 pub(super) fn read_plan(run: &Path) -> Result<Option<Plan>> {
     let path = run.join("plan.json");
-    if path.exists() { Plan::read(&path).map(Some) } else { Ok(None) }
+    if io::exists(&path)? { Plan::read(&path).map(Some) } else { Ok(None) }
 }
 
 /// Names of the run's stages in pipeline order: from its report, before the run is done from its plan.
 pub(super) fn stage_names(run: &Path) -> Result<Vec<String>> {
     let path = run.join("report.json");
-    if !path.exists() {
+    if !io::exists(&path)? {
         let ids = read_plan(run)?.into_iter().flat_map(|plan| plan.stages).map(|stage| stage.id);
         let names: Vec<String> = std::iter::once("read".to_owned()).chain(ids).collect();
         return Ok(if names.len() > 1 { names } else { Vec::new() });

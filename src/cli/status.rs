@@ -18,25 +18,33 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, format: LogFormat) -> Result<u8> {
     let run = RunDir::new(&args.run);
     let job = super::run::open(&run, 1)?;
+    let is_finished = job.is_finished()?;
     let passes = job.status(SystemTime::now())?;
     print(&match format {
         LogFormat::Json => {
-            format!("{}\n", serde_json::json!({ "finished": job.is_finished(), "passes": passes }))
+            format!("{}\n", serde_json::json!({ "finished": is_finished, "passes": passes }))
         }
-        LogFormat::Text => told(&passes, job.is_finished()),
+        LogFormat::Text => told(&passes, is_finished),
     })?;
     Ok(0)
 }
 
 fn told(passes: &[PassStatus], is_finished: bool) -> String {
     let width = passes.iter().map(|pass| pass.name.len()).max().unwrap_or(0).max(4);
-    let mut text = format!("{:<width$}  {:>7}  {:>7}  {:>7}\n", "pass", "tasks", "done", "failed");
+    let mut text =
+        format!("{:<width$}  {:>7}  {:>7}  {:>7}  {:>7}\n", "pass", "tasks", "done", "running", "failed");
     let mut failures = String::new();
     for pass in passes {
         let tasks = pass.tasks.map_or_else(|| "?".to_owned(), |tasks| tasks.to_string());
         put(
             &mut text,
-            format_args!("{:<width$}  {tasks:>7}  {:>7}  {:>7}", pass.name, pass.done, pass.failed.len()),
+            format_args!(
+                "{:<width$}  {tasks:>7}  {:>7}  {:>7}  {:>7}",
+                pass.name,
+                pass.done,
+                pass.running.len(),
+                pass.failed.len()
+            ),
         );
         if !pass.is_done()
             && let (Some(rate), Some(left), Some(idle)) =

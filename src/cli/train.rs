@@ -146,7 +146,7 @@ pub(super) fn train(args: &TrainArgs, format: LogFormat) -> Result<u8> {
 }
 
 /// Nobody else may work in the folder.
-fn lock(dir: &Path) -> Result<std::fs::File> {
+fn lock(dir: &Path) -> Result<folders::Lock> {
     crate::io::create_dir(dir)?;
     folders::lock(dir.join("lock"), false)?
         .ok_or_else(|| Error::User(format!("another process works in `{}`", dir.display())))

@@ -1,5 +1,6 @@
 //! Where everything lies in a run directory.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -62,6 +63,11 @@ impl RunDir {
         self.root.join("work").join("done").join(pass).join(format!("{task:06}.json"))
     }
 
+    /// Record that a worker has begun with a task.
+    pub fn running(&self, pass: &str, task: u32) -> PathBuf {
+        self.root.join("work").join("running").join(pass).join(format!("{task:06}.json"))
+    }
+
     /// Record that a task failed the last time it was tried.
     pub fn failed(&self, pass: &str, task: u32) -> PathBuf {
         self.root.join("work").join("failed").join(pass).join(format!("{task:06}.json"))
@@ -73,12 +79,31 @@ impl RunDir {
     /// Where they cannot be read.
     pub fn done_reports(&self, pass: &str) -> Result<Vec<TaskReport>> {
         let folder = self.root.join("work").join("done").join(pass);
-        io::list(folder, ".json")?.into_iter().map(read_record).collect()
+        io::read_jsons(&io::list(folder, ".json")?).map_err(explain_damage)
+    }
+
+    /// Tasks of a pass that are done: one look at a folder, however many there are.
+    ///
+    /// # Errors
+    /// Where it cannot be listed.
+    pub fn done_tasks(&self, pass: &str) -> Result<BTreeSet<u32>> {
+        let folder = self.root.join("work").join("done").join(pass);
+        let number = |path: PathBuf| path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
+        Ok(io::list(folder, ".json")?.into_iter().filter_map(number).collect())
     }
 
     /// The first output that is there, as a name for a message.
-    pub fn output(&self) -> Option<&'static str> {
-        OUTPUTS.into_iter().find(|name| self.path(name).exists())
+    ///
+    /// # Errors
+    /// Where a store cannot be asked.
+    pub fn output(&self) -> Result<Option<&'static str>> {
+        for name in OUTPUTS {
+            let path = self.path(name);
+            if io::exists(&path)? || folders::is_dir(&path) {
+                return Ok(Some(name));
+            }
+        }
+        Ok(None)
     }
 
     /// Removes what killed processes left half-written. Only for the process that holds the run's lock.
@@ -99,6 +124,10 @@ impl RunDir {
             Ok(())
         }
         folders::remove_dir(self.path("report-scratch"))?;
+        if io::store::is_remote(&self.root) {
+            // What is half-written is no object there.
+            return Ok(());
+        }
         // A run directory may be a folder in which other things lie, too.
         clean(&self.root, false)?;
         FOLDERS.iter().try_for_each(|folder| clean(&self.path(folder), true))
@@ -122,7 +151,7 @@ impl RunDir {
     ///
     /// # Errors
     /// [`Error::User`] where another process has it, [`Error::Io`] where the folder is not writable.
-    pub fn lock(&self, shared: bool) -> Result<std::fs::File> {
+    pub fn lock(&self, shared: bool) -> Result<folders::Lock> {
         let folder = self.root.join("work");
         io::create_dir(&folder)?;
         folders::lock(folder.join("lock"), shared)?.ok_or_else(|| {
@@ -139,11 +168,15 @@ impl RunDir {
 /// # Errors
 /// [`Error::Damaged`] with what to do about it.
 pub fn read_record<T: serde::de::DeserializeOwned>(path: PathBuf) -> Result<T> {
-    io::read_json(path).map_err(|error| match error {
+    io::read_json(path).map_err(explain_damage)
+}
+
+fn explain_damage(error: Error) -> Error {
+    match error {
         Error::Damaged { path, what } => Error::damaged(
             path,
             format!("{what}; remove this file and start again: its work is then done anew"),
         ),
         other => other,
-    })
+    }
 }

@@ -9,5 +9,5 @@ pub mod status;
 mod worker;
 
 pub use layout::RunDir;
-pub use runner::{Listener, Options, run_pass, run_task};
+pub use runner::{Listener, Options, run_pass, run_watched_task};
 pub use worker::is_sampled;

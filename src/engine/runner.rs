@@ -51,7 +51,8 @@ pub fn run_pass(
     listener: &dyn Listener,
 ) -> Result<Vec<TaskReport>> {
     let tasks = pass.tasks()?;
-    let pending: Vec<u32> = (0..tasks).filter(|&task| !run.done(pass.name(), task).exists()).collect();
+    let done = run.done_tasks(pass.name())?;
+    let pending: Vec<u32> = (0..tasks).filter(|task| !done.contains(task)).collect();
     let finished = tasks - u32::try_from(pending.len()).unwrap_or(tasks);
     listener.pass_started(pass.name(), place.0, place.1, tasks, finished);
     let affordable = usize::try_from(options.memory_bytes / TASK_BYTES).unwrap_or(usize::MAX);
@@ -95,7 +96,7 @@ pub fn run_pass(
     }
     if !pending.is_empty() {
         let path = run.work("done").join(format!("{}.cpu", pass.name()));
-        let before: f64 = if path.exists() { io::read_json(&path)? } else { 0.0 };
+        let before: f64 = if io::exists(&path)? { io::read_json(&path)? } else { 0.0 };
         io::write_json(&path, &(before + started.elapsed().as_secs_f64()))?;
     }
     listener.pass_finished(pass.name());
@@ -108,26 +109,51 @@ pub fn run_pass(
 /// What the task returns.
 pub fn run_task(pass: &dyn Pass, task: u32, run: &RunDir, env: &TaskEnv) -> Result<()> {
     let done = run.done(pass.name(), task);
-    if done.exists() {
+    if io::exists(&done)? {
         return Ok(());
     }
     env.check_cancel()?;
     let failed = run.failed(pass.name(), task);
     match pass.run(task, env) {
         Ok(report) => {
-            if failed.exists() {
+            if io::exists(&failed)? {
                 io::remove_files(&[failed])?;
             }
-            io::write_json(done, &report)
+            io::write_json_once(done, &report)
         }
         Err(error) => {
-            // An interrupted task has not failed. Where the record cannot be written either, the error itself says more.
-            if !matches!(error, Error::Interrupted) {
+            // An interrupted task has not failed. Where the record cannot be written either, the error itself says more; a store
+            // that has not answered for minutes is not asked to keep it.
+            if error.exit_code() != 75 {
                 drop(io::write_json(failed, &Failure { message: error.to_string() }));
             }
             Err(error)
         }
     }
+}
+
+/// As [`run_task`], with a record that somebody works on it for as long as that is so: for workers that others watch from afar.
+///
+/// # Errors
+/// What the task returns.
+pub fn run_watched_task(pass: &dyn Pass, task: u32, run: &RunDir, env: &TaskEnv) -> Result<()> {
+    if io::exists(run.done(pass.name(), task))? {
+        return Ok(());
+    }
+    let running = run.running(pass.name(), task);
+    io::write_json(&running, &Running { machine: io::machine::name(), process: std::process::id() })?;
+    let result = run_task(pass, task, run, env);
+    let removed = io::remove_files(&[running]);
+    result.and(removed)
+}
+
+/// Who works on a task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Running {
+    /// Name of the machine, or of its container.
+    pub machine: String,
+    /// Number of the process there.
+    pub process: u32,
 }
 
 /// Why a task failed.

@@ -138,7 +138,7 @@ impl Pass for Segment {
         let mut position = None;
         loop {
             let path = self.part_record(task, part);
-            if !path.exists() {
+            if !io::exists(&path)? {
                 break;
             }
             let record: PartRecord = read_record(path)?;
@@ -182,10 +182,14 @@ impl Segment {
                 Ok(Box::new(FileSource::new(stream, PART_BYTES)))
             }
             Input::Docs { dir, barrier, .. } => {
-                let paths: VecDeque<PathBuf> = (part..u32::MAX)
-                    .map(|part| Self::docs(dir, task, part))
-                    .take_while(|path| path.exists())
-                    .collect();
+                let mut paths = VecDeque::new();
+                for part in part..u32::MAX {
+                    let path = Self::docs(dir, task, part);
+                    if !io::exists(&path)? {
+                        break;
+                    }
+                    paths.push_back(path);
+                }
                 let removals = barrier.0.removals(&barrier.2, task)?;
                 Ok(Box::new(PartSource::new(paths, Some(removals))))
             }

@@ -1,11 +1,12 @@
 //! How far a run is, read from its directory alone: what is done, what failed, how fast it goes.
 
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
 use super::layout::{RunDir, read_record};
-use super::runner::Failure;
+use super::runner::{Failure, Running};
 use crate::error::Result;
 use crate::io;
 use crate::stage::Pass;
@@ -21,10 +22,23 @@ pub struct PassStatus {
     pub done: u32,
     /// Tasks that failed when they were tried last.
     pub failed: Vec<FailedTask>,
+    /// Tasks that a worker of `tamis task` has begun and not ended. One whose machine is gone counts until it is done elsewhere.
+    pub running: Vec<RunningTask>,
     /// Tasks per second between the first that was done and the last.
     pub tasks_per_sec: Option<f64>,
     /// Seconds since the last task was done.
     pub idle_secs: Option<f64>,
+}
+
+/// A task that a worker has begun.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RunningTask {
+    /// Its number.
+    pub task: u32,
+    /// The worker's machine.
+    pub machine: String,
+    /// Number of the worker's process there.
+    pub process: u32,
 }
 
 /// A task that failed.
@@ -43,17 +57,30 @@ impl PassStatus {
     /// Where records cannot be read.
     pub fn read(pass: &dyn Pass, run: &RunDir, is_next: bool, now: SystemTime) -> Result<Self> {
         let (done, failed) = (run.done(pass.name(), 0), run.failed(pass.name(), 0));
-        let mut times = Vec::new();
-        for path in done.parent().map_or(Ok(Vec::new()), |folder| io::list(folder, ".json"))? {
-            times.push(io::modified_at(path)?);
-        }
+        let times = done.parent().map_or(Ok(Vec::new()), |folder| io::list_times(folder, ".json"))?;
+        let is_done = run.done_tasks(pass.name())?;
+        let number =
+            |path: &Path| path.file_stem().and_then(|stem| stem.to_str()?.parse().ok()).unwrap_or(u32::MAX);
         let mut failures = Vec::new();
         for path in failed.parent().map_or(Ok(Vec::new()), |folder| io::list(folder, ".json"))? {
-            let task = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok()).unwrap_or(u32::MAX);
+            let task = number(&path);
             // One that another machine did meanwhile has not failed.
-            if !run.done(pass.name(), task).exists() {
+            if !is_done.contains(&task) {
                 let Failure { message } = read_record(path)?;
                 failures.push(FailedTask { task, message });
+            }
+        }
+        let mut begun = Vec::new();
+        for path in
+            run.running(pass.name(), 0).parent().map_or(Ok(Vec::new()), |folder| io::list(folder, ".json"))?
+        {
+            let task = number(&path);
+            // It may have come to its end since the folder was listed.
+            if !is_done.contains(&task)
+                && io::exists(&path)?
+                && let Ok(Running { machine, process }) = read_record(path)
+            {
+                begun.push(RunningTask { task, machine, process });
             }
         }
         let (first, last) = (times.iter().min(), times.iter().max());
@@ -65,6 +92,7 @@ impl PassStatus {
             tasks: if is_next { pass.tasks().ok() } else { None },
             done: u32::try_from(times.len()).unwrap_or(u32::MAX),
             failed: failures,
+            running: begun,
             tasks_per_sec: rate,
             idle_secs: last.map(|last| now.duration_since(*last).unwrap_or_default().as_secs_f64()),
         })

@@ -20,6 +20,13 @@ impl Lines {
     /// # Errors
     /// [`Error::Io`] with the path.
     pub fn open(path: &Path, keep: impl Fn(&str) -> bool) -> Result<Self> {
+        if super::store::is_remote(path) {
+            let what = "objects of stores do not grow: the folder must be a local one";
+            return Err(Error::io("append to", path)(std::io::Error::new(
+                std::io::ErrorKind::Unsupported,
+                what,
+            )));
+        }
         let mut kept = AtomicFile::create(path)?;
         if path.exists() {
             let text = super::read_side_file(path)?;

@@ -4,6 +4,8 @@
 //! not synced: the journals of ext4, XFS and btrfs keep renames in order, and a rename that is lost only
 //! means that a task is done again. Nothing touches the disk before the buffer is full or the file is
 //! committed: most parts have no rejects or duplicates, and making and removing empty files is slow.
+//!
+//! An object of a store is written to a file without name in the scratch folder, and goes up when it is committed.
 
 use std::fs::{File, TryLockError};
 use std::io::{BufWriter, Write};
@@ -11,17 +13,25 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::scratch;
+use super::store::{self, Location};
 use crate::error::{Error, Result};
+
+/// Bytes that are held before a file is made for them.
+const BUFFER_BYTES: usize = 1 << 18;
 
 /// A file being written; nobody sees it before [`AtomicFile::commit`]. Dropped without commit it is removed.
 pub struct AtomicFile {
     out: Option<BufWriter<LateFile>>,
     partial: PathBuf,
     target: PathBuf,
+    /// Where it goes when it is committed, if not to a local disk.
+    object: Option<Location>,
 }
 
 /// A file that is made at the first write.
 struct LateFile {
+    /// Empty for one without a name, in the scratch folder.
     path: PathBuf,
     file: Option<File>,
 }
@@ -30,6 +40,10 @@ impl LateFile {
     fn open(&mut self) -> std::io::Result<&mut File> {
         match &mut self.file {
             Some(file) => Ok(file),
+            none if self.path.as_os_str().is_empty() => {
+                let file = scratch::unnamed_file().map_err(std::io::Error::other)?;
+                Ok(none.insert(file))
+            }
             none => loop {
                 let file = File::create_new(&self.path)?;
                 // Held while it is written, so that nobody takes it for a leftover (`remove_leftovers`); who did before gets it again.
@@ -73,6 +87,11 @@ impl AtomicFile {
     /// [`Error::Io`] where the folder is not writable.
     pub fn create(target: impl AsRef<Path>) -> Result<Self> {
         let target = target.as_ref().to_path_buf();
+        if let Some(object) = Location::of(&target)? {
+            let file = LateFile { path: PathBuf::new(), file: None };
+            let out = Some(BufWriter::with_capacity(BUFFER_BYTES, file));
+            return Ok(Self { out, partial: PathBuf::new(), target, object: Some(object) });
+        }
         if let Some(folder) = target.parent() {
             super::create_dir(folder)?;
         }
@@ -80,7 +99,8 @@ impl AtomicFile {
         name.push(format!(".{}.partial", attempt()));
         let partial = target.with_file_name(name);
         let file = LateFile { path: partial.clone(), file: None };
-        Ok(Self { out: Some(BufWriter::with_capacity(1 << 18, file)), partial, target })
+        let out = Some(BufWriter::with_capacity(BUFFER_BYTES, file));
+        Ok(Self { out, partial, target, object: None })
     }
 
     /// Flushes, syncs and renames.
@@ -89,8 +109,11 @@ impl AtomicFile {
     /// [`Error::Io`], for example on a full disk; the target is then untouched.
     pub fn commit(mut self) -> Result<()> {
         let out = self.out.take().ok_or_else(|| Error::Failed("file committed twice".to_owned()))?;
-        let file = out.into_inner().map_err(|error| Error::io("write", &self.partial)(error.into_error()))?;
-        let mut file = file;
+        if let Some(object) = &self.object {
+            return upload(object, out);
+        }
+        let mut file =
+            out.into_inner().map_err(|error| Error::io("write", &self.partial)(error.into_error()))?;
         file.open().and_then(|file| file.sync_data()).map_err(Error::io("write", &self.partial))?;
         std::fs::rename(&self.partial, &self.target).map_err(Error::io("rename to", &self.target))?;
         drop(file);
@@ -122,6 +145,9 @@ impl AtomicFile {
     /// # Errors
     /// [`Error::Io`] where there can be no such file.
     pub fn open(&mut self) -> Result<()> {
+        if self.object.is_some() {
+            return Ok(());
+        }
         if self.target.is_dir() {
             return Err(Error::io("write", &self.target)(std::io::ErrorKind::IsADirectory.into()));
         }
@@ -141,6 +167,24 @@ impl AtomicFile {
             .and_then(|()| out.get_mut().open()?.write_all_at(bytes, offset))
             .map_err(Error::io("write", &self.target))
     }
+}
+
+/// Sends what was written to its store: from memory where it never filled the buffer.
+fn upload(object: &Location, out: BufWriter<LateFile>) -> Result<()> {
+    let failed = Error::io("write a temporary file for", &object.path);
+    if out.get_ref().file.is_none() {
+        let (_, bytes) = out.into_parts();
+        let bytes = bytes.map_err(|error| failed(std::io::Error::other(error.to_string())))?;
+        return store::put(object, &store::Put::Bytes(bytes.into()), false);
+    }
+    let written = out.into_inner().map_err(std::io::IntoInnerError::into_error);
+    let sized = |late: LateFile| {
+        let file = late.file.ok_or(std::io::ErrorKind::NotFound)?;
+        let bytes = file.metadata()?.len();
+        Ok(store::Put::File(file.into(), bytes))
+    };
+    let content = written.and_then(sized).map_err(failed)?;
+    store::put(object, &content, false)
 }
 
 impl Write for AtomicFile {

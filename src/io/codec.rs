@@ -15,13 +15,13 @@ pub mod payload;
 mod resync;
 mod whole;
 
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 use zstd::stream::raw::{Decoder as ZstdDecoder, Operation};
 
+use super::File;
 use crate::error::{Error, Result};
 pub use whole::read_whole;
 
@@ -132,8 +132,8 @@ impl Input {
     /// # Errors
     /// [`Error::Io`] where it cannot be opened or read.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let file = super::open(&path)?;
-        let file_bytes = file.metadata().map_err(Error::io("look at", &path))?.len();
+        let file = super::open_stream(&path)?;
+        let file_bytes = file.size().map_err(Error::io("look at", &path))?;
         let mut input = Self {
             file,
             path: path.as_ref().to_path_buf(),

@@ -124,7 +124,7 @@ impl DocWriter {
 
 /// Reads the documents of one file in order.
 pub struct DocReader {
-    input: BufReader<std::fs::File>,
+    input: BufReader<super::File>,
     path: PathBuf,
     block: Vec<u8>,
     at: usize,
@@ -138,7 +138,7 @@ impl DocReader {
     /// # Errors
     /// [`Error::Io`] with the path.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let input = BufReader::with_capacity(1 << 18, super::open(&path)?);
+        let input = BufReader::with_capacity(1 << 18, super::open_stream(&path)?);
         let path = path.as_ref().to_path_buf();
         Ok(Self { input, path, block: Vec::new(), at: 0, source: Arc::from(""), file: Arc::from("") })
     }

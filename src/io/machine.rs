@@ -1,5 +1,10 @@
 //! What this machine, or the container around us, has.
 
+/// The machine's name, or its container's; empty where it has none.
+pub fn name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
+}
+
 /// Memory that a run plans with unless told otherwise: half of the smallest of the machine's memory and
 /// the cgroup's limit.
 pub fn default_memory_bytes() -> u64 {

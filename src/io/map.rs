@@ -1,5 +1,5 @@
 //! A whole file as bytes that the system brings in page by page: for models that are larger than the memory
-//! anybody wants to give them, and that many processes share.
+//! anybody wants to give them, and that many processes share. An object of a store is first copied to the scratch folder.
 
 use std::fs::File;
 use std::io::Read;
@@ -28,7 +28,7 @@ impl Map {
     /// [`Error::Io`] where it cannot be opened or mapped (a pipe, a folder).
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let file = super::open(path)?;
+        let file = local_copy(path)?;
         let bytes = file.metadata().map_err(Error::io("look at", path))?.len();
         if bytes == 0 {
             return Ok(Self { map: None });
@@ -41,6 +41,17 @@ impl Map {
     pub fn bytes(&self) -> &[u8] {
         self.map.as_deref().unwrap_or_default()
     }
+}
+
+/// The file itself, or an object's copy in the scratch folder, which goes when it is closed.
+fn local_copy(path: &Path) -> Result<File> {
+    if !super::store::is_remote(path) {
+        return File::open(path).map_err(Error::io("open", path));
+    }
+    let mut object = super::open_stream(path)?;
+    let mut copy = super::scratch::unnamed_file()?;
+    std::io::copy(&mut object, &mut copy).map_err(Error::io("copy to the scratch folder", path))?;
+    Ok(copy)
 }
 
 #[expect(unsafe_code, reason = "there is no safe way to map a file")]
@@ -56,7 +67,7 @@ fn map(file: &File) -> std::io::Result<Mmap> {
 /// [`Error::Io`] with the path.
 pub fn hash_file(path: impl AsRef<Path>) -> Result<u128> {
     let path = path.as_ref();
-    let mut file = super::open(path)?;
+    let mut file = super::open_stream(path)?;
     let mut hash = Xxh3::new();
     let mut piece = vec![0; 1 << 18];
     loop {

@@ -1,5 +1,6 @@
-//! The only room that touches files: opening, listing, whole-or-nothing output, and what does not fit in
-//! memory (document files between passes, sorted runs).
+//! The only room that touches files and the network: opening, listing, whole-or-nothing output, and what does not fit in
+//! memory (document files between passes, sorted runs). A path may name an object of a store (`s3://bucket/key`, see [`store`])
+//! wherever it may name a local file; temporary files are always local ([`scratch`]).
 //!
 //! Never knows what a document means to a stage; never prints.
 
@@ -8,6 +9,7 @@ pub mod atomic;
 pub mod codec;
 pub mod columns;
 pub mod docfile;
+mod file;
 pub mod folders;
 pub mod machine;
 pub mod map;
@@ -15,22 +17,34 @@ pub mod paths;
 pub mod queue;
 pub mod ranges;
 pub mod runs;
+pub mod scratch;
 pub mod spool;
+pub mod store;
 
-use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use crate::error::{Error, Result};
+use store::Location;
 
 pub use atomic::AtomicFile;
+pub use file::File;
 pub use map::Map;
 
-/// Opens a file for reading.
+/// Opens a file for reading here and there.
 ///
 /// # Errors
 /// [`Error::Io`] with the path.
 pub fn open(path: impl AsRef<Path>) -> Result<File> {
-    File::open(&path).map_err(Error::io("open", path))
+    File::open(path.as_ref(), false)
+}
+
+/// Opens a file for reading from one place on, which is what objects of stores are best at.
+///
+/// # Errors
+/// [`Error::Io`] with the path.
+pub fn open_stream(path: impl AsRef<Path>) -> Result<File> {
+    File::open(path.as_ref(), true)
 }
 
 /// Reads a whole side file: a word list, a model, a pipeline. Not for crawl data.
@@ -38,15 +52,42 @@ pub fn open(path: impl AsRef<Path>) -> Result<File> {
 /// # Errors
 /// [`Error::Io`] with the path.
 pub fn read_side_file(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(Error::io("read", path))
+    match Location::of(path)? {
+        None => std::fs::read(path).map_err(Error::io("read", path)),
+        Some(location) => store::get(&location),
+    }
 }
 
-/// When a file was written last.
+/// Whether there is a file (or a local folder) at this path.
 ///
 /// # Errors
-/// [`Error::Io`] with the path.
-pub fn modified_at(path: impl AsRef<Path>) -> Result<std::time::SystemTime> {
-    std::fs::metadata(&path).and_then(|data| data.modified()).map_err(Error::io("look at", path))
+/// [`Error::Io`] where a store cannot be asked.
+pub fn exists(path: impl AsRef<Path>) -> Result<bool> {
+    match Location::of(&path)? {
+        None => Ok(path.as_ref().exists()),
+        Some(location) => Ok(store::size(&location)?.is_some()),
+    }
+}
+
+/// When the files of a folder whose names end with `suffix` were written last; none if the folder is absent.
+///
+/// # Errors
+/// [`Error::Io`] where the folder cannot be listed.
+pub fn list_times(dir: impl AsRef<Path>, suffix: &str) -> Result<Vec<SystemTime>> {
+    if let Some(location) = Location::of(&dir)? {
+        let objects = store::list(&location)?.0.into_iter();
+        let wanted = objects.filter(|object| object.path.to_string_lossy().ends_with(suffix));
+        return Ok(wanted.map(|object| object.modified).collect());
+    }
+    let modified = |path: PathBuf| {
+        std::fs::metadata(&path).and_then(|data| data.modified()).map_err(Error::io("look at", path))
+    };
+    list(dir, suffix)?.into_iter().map(modified).collect()
+}
+
+fn size_of_object(location: &Location) -> Result<u64> {
+    let absent = || Error::io("look at", &location.path)(std::io::ErrorKind::NotFound.into());
+    store::size(location)?.ok_or_else(absent)
 }
 
 /// Creates a folder and its parents.
@@ -54,6 +95,10 @@ pub fn modified_at(path: impl AsRef<Path>) -> Result<std::time::SystemTime> {
 /// # Errors
 /// [`Error::Io`] with the path.
 pub fn create_dir(path: impl AsRef<Path>) -> Result<()> {
+    if store::is_remote(&path) {
+        // Stores have no folders.
+        return Ok(());
+    }
     std::fs::create_dir_all(&path).map_err(Error::io("create folder", path))
 }
 
@@ -63,6 +108,9 @@ pub fn create_dir(path: impl AsRef<Path>) -> Result<()> {
 /// [`Error::Io`] where an empty folder cannot be removed.
 pub fn remove_empty_dir(path: impl AsRef<Path>) -> Result<()> {
     use std::io::ErrorKind::{DirectoryNotEmpty, NotFound};
+    if store::is_remote(&path) {
+        return Ok(());
+    }
     match std::fs::remove_dir(&path) {
         Err(error) if !matches!(error.kind(), NotFound | DirectoryNotEmpty) => {
             Err(Error::io("remove folder", path)(error))
@@ -76,6 +124,9 @@ pub fn remove_empty_dir(path: impl AsRef<Path>) -> Result<()> {
 /// # Errors
 /// [`Error::Io`] with the path.
 pub fn size_of(path: impl AsRef<Path>) -> Result<u64> {
+    if let Some(location) = Location::of(&path)? {
+        return size_of_object(&location);
+    }
     Ok(std::fs::metadata(&path).map_err(Error::io("look at", path))?.len())
 }
 
@@ -83,7 +134,14 @@ pub fn size_of(path: impl AsRef<Path>) -> Result<u64> {
 ///
 /// # Errors
 /// [`Error::Io`] where the folder cannot be listed.
-pub fn list(dir: impl AsRef<Path>, suffix: &str) -> Result<Vec<std::path::PathBuf>> {
+pub fn list(dir: impl AsRef<Path>, suffix: &str) -> Result<Vec<PathBuf>> {
+    let wanted = |path: &Path| {
+        path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.ends_with(suffix))
+    };
+    if let Some(location) = Location::of(&dir)? {
+        let objects = store::list(&location)?.0.into_iter().map(|object| object.path);
+        return Ok(objects.filter(|path| wanted(path)).collect());
+    }
     let entries = match std::fs::read_dir(&dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -92,7 +150,7 @@ pub fn list(dir: impl AsRef<Path>, suffix: &str) -> Result<Vec<std::path::PathBu
     let mut paths = Vec::new();
     for entry in entries {
         let path = entry.map_err(Error::io("list", &dir))?.path();
-        if path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.ends_with(suffix)) {
+        if wanted(&path) {
             paths.push(path);
         }
     }
@@ -105,9 +163,24 @@ pub fn list(dir: impl AsRef<Path>, suffix: &str) -> Result<Vec<std::path::PathBu
 /// # Errors
 /// [`Error::Io`] where it cannot be written.
 pub fn write_json(path: impl AsRef<Path>, value: &impl serde::Serialize) -> Result<()> {
+    AtomicFile::write_all(path, &json_bytes(value)?)
+}
+
+fn json_bytes(value: &impl serde::Serialize) -> Result<Vec<u8>> {
     let mut bytes = serde_json::to_vec_pretty(value).map_err(|error| Error::Failed(error.to_string()))?;
     bytes.push(b'\n');
-    AtomicFile::write_all(path, &bytes)
+    Ok(bytes)
+}
+
+/// As [`write_json`]; but of two that write the same object of a store, the first one's stays.
+///
+/// # Errors
+/// [`Error::Io`] where it cannot be written.
+pub fn write_json_once(path: impl AsRef<Path>, value: &impl serde::Serialize) -> Result<()> {
+    match Location::of(&path)? {
+        None => write_json(path, value),
+        Some(location) => store::put(&location, &store::Put::Bytes(json_bytes(value)?.into()), true),
+    }
 }
 
 /// Reads a value that [`write_json`] wrote.
@@ -115,16 +188,34 @@ pub fn write_json(path: impl AsRef<Path>, value: &impl serde::Serialize) -> Resu
 /// # Errors
 /// [`Error::Io`] where it cannot be read, [`Error::Damaged`] where it does not fit.
 pub fn read_json<T: serde::de::DeserializeOwned>(path: impl AsRef<Path>) -> Result<T> {
-    let bytes = std::fs::read(&path).map_err(Error::io("read", &path))?;
+    let bytes = read_side_file(path.as_ref())?;
     serde_json::from_slice(&bytes).map_err(|error| Error::damaged(path, error.to_string()))
+}
+
+/// Reads many values that [`write_json`] wrote, in their order; from a store many at a time.
+///
+/// # Errors
+/// As [`read_json`], for the first that fails.
+pub fn read_jsons<T: serde::de::DeserializeOwned>(paths: &[PathBuf]) -> Result<Vec<T>> {
+    let locations: Option<Vec<Location>> = paths.iter().map(Location::of).collect::<Result<_>>()?;
+    let Some(locations) = locations else { return paths.iter().map(read_json).collect() };
+    let parse = |(bytes, path): (Vec<u8>, &PathBuf)| {
+        serde_json::from_slice(&bytes).map_err(|error| Error::damaged(path, error.to_string()))
+    };
+    store::get_all(&locations)?.into_iter().zip(paths).map(parse).collect()
 }
 
 /// Removes files; one that is already gone is fine.
 ///
 /// # Errors
 /// [`Error::Io`] with the path.
-pub fn remove_files(paths: &[std::path::PathBuf]) -> Result<()> {
+pub fn remove_files(paths: &[PathBuf]) -> Result<()> {
+    let mut objects = Vec::new();
     for path in paths {
+        if let Some(location) = Location::of(path)? {
+            objects.push(location);
+            continue;
+        }
         match std::fs::remove_file(path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(Error::io("remove", path)(error));
@@ -132,7 +223,7 @@ pub fn remove_files(paths: &[std::path::PathBuf]) -> Result<()> {
             _ => {}
         }
     }
-    Ok(())
+    store::remove(&objects)
 }
 
 /// Removes what killed processes left of a file that [`AtomicFile`] was to make. One that another process is writing stays: it is locked.
@@ -142,6 +233,10 @@ pub fn remove_files(paths: &[std::path::PathBuf]) -> Result<()> {
 /// [`Error::Io`] where the folder cannot be listed, or a file not removed.
 pub fn remove_leftovers(target: impl AsRef<Path>) -> Result<()> {
     let target = target.as_ref();
+    if store::is_remote(target) {
+        // An object that is not whole does not exist.
+        return Ok(());
+    }
     let (Some(folder), Some(name)) = (target.parent(), target.file_name().and_then(|name| name.to_str()))
     else {
         return Ok(());
@@ -164,12 +259,15 @@ pub fn leftover_of(path: &Path) -> Option<&str> {
 }
 
 /// Gives a file a second name in the same folder: a hard link, or a symbolic one where the file system has
-/// no hard links. Whatever had that name before is replaced.
+/// no hard links; in a store, a copy. Whatever had that name before is replaced.
 ///
 /// # Errors
-/// [`Error::Io`] where neither kind of link can be made.
+/// [`Error::Io`] where none of them can be made.
 pub fn link(original: impl AsRef<Path>, name: impl AsRef<Path>) -> Result<()> {
     let (original, name) = (original.as_ref(), name.as_ref());
+    if let (Some(from), Some(to)) = (Location::of(original)?, Location::of(name)?) {
+        return store::copy(&from, &to);
+    }
     remove_files(&[name.to_path_buf()])?;
     if std::fs::hard_link(original, name).is_ok() {
         return Ok(());

@@ -1,7 +1,12 @@
-//! Lists of input files: globs, folders, plain paths, and `-` for a list of paths on standard input.
+//! Lists of input files: globs, folders, plain paths, and `-` for a list of paths on standard input. All but the last may be
+//! objects of stores; web servers have no lists, so there only plain paths.
 
+use std::collections::BTreeMap;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::store;
 
 /// Expands patterns to the files they name, sorted by path, each once. A folder stands for every file
 /// below it whose name ends with one of `suffixes`.
@@ -24,11 +29,82 @@ pub fn expand(patterns: &[String], suffixes: &[&str]) -> Result<Vec<String>, Vec
     Ok(files)
 }
 
+/// The objects that a pattern names, or those below a folder.
+fn expand_objects(pattern: &str, suffixes: &[&str], files: &mut Vec<String>) -> Result<(), String> {
+    let message = |error: crate::error::Error| error.to_string();
+    let wildcard = pattern.find(['*', '?', '[']);
+    if pattern.starts_with("http") {
+        // Whether it is there shows when it is opened: a list may name a hundred thousand.
+        store::Location::of(pattern).map_err(message)?;
+        files.push(pattern.to_owned());
+        return Ok(());
+    }
+    // What stands before the first wildcard, up to a border between folders, is what a store can list.
+    let folder =
+        wildcard.map_or(pattern, |at| pattern[..at].rsplit_once('/').map_or(pattern, |(folder, _)| folder));
+    let Some(location) = store::Location::of(folder).map_err(message)? else { return Ok(()) };
+    if wildcard.is_none()
+        && !pattern.ends_with('/')
+        && let Some(bytes) = store::size(&location).map_err(message)?
+    {
+        known_sizes().insert(pattern.to_owned(), bytes);
+        files.push(pattern.to_owned());
+        return Ok(());
+    }
+    let glob = wildcard.map(|_| glob::Pattern::new(pattern)).transpose();
+    let glob = glob.map_err(|error| format!("`{pattern}` is no pattern: {error}"))?;
+    let options = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::new() };
+    let before = files.len();
+    for object in store::list_deep(&location).map_err(message)? {
+        let name = utf8(&object.path)?;
+        let wanted = match &glob {
+            Some(glob) => glob.matches_with(&name, options),
+            None => suffixes.iter().any(|suffix| name.ends_with(suffix)),
+        };
+        if wanted {
+            known_sizes().insert(name.clone(), object.size);
+            files.push(name);
+        }
+    }
+    if files.len() > before {
+        return Ok(());
+    }
+    Err(match glob {
+        Some(_) => format!("no object matches `{pattern}`"),
+        None => format!(
+            "there is no object `{pattern}`, and below it none that ends with {}",
+            suffixes.join(", ")
+        ),
+    })
+}
+
+/// Sizes that listings told, so that nobody asks again for each of them.
+fn known_sizes() -> MutexGuard<'static, BTreeMap<String, u64>> {
+    static SIZES: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
+    SIZES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Size of an input file in bytes, which must not change while it is one.
+///
+/// # Errors
+/// [`Error::Io`](crate::error::Error::Io) with the path.
+pub fn input_size(file: &str) -> crate::error::Result<u64> {
+    let known = known_sizes().get(file).copied();
+    known.map_or_else(|| super::size_of(file), Ok)
+}
+
 fn expand_one(pattern: &str, suffixes: &[&str], files: &mut Vec<String>) -> Result<(), String> {
+    if store::is_remote(pattern) {
+        return expand_objects(pattern, suffixes, files);
+    }
     if pattern == "-" {
         for line in std::io::stdin().lock().lines() {
             let line = line.map_err(|error| format!("cannot read paths from standard input: {error}"))?;
             if !line.trim().is_empty() {
+                if store::is_remote(line.trim()) {
+                    expand_objects(line.trim(), suffixes, files)?;
+                    continue;
+                }
                 readable(Path::new(line.trim()))?;
                 files.push(line.trim().to_owned());
             }

@@ -10,6 +10,7 @@ use std::collections::BinaryHeap;
 use std::path::{Path, PathBuf};
 
 use super::runs::{Record, RunReader, write_sorted};
+use super::scratch;
 use crate::error::Result;
 
 /// Runs that are read at once; at one more they become one.
@@ -95,13 +96,13 @@ impl<R: Record> RunQueue<R> {
 
     fn spill(&mut self) -> Result<()> {
         if self.runs.len() >= MAX_RUNS {
-            let path = self.path();
+            let path = self.path()?;
             let rest = std::iter::from_fn(|| self.pop_run().transpose());
             write_sorted(&path, rest)?;
             self.runs.clear();
             self.open(&path)?;
         }
-        let path = self.path();
+        let path = self.path()?;
         let records = std::mem::take(&mut self.heap).into_sorted_vec();
         write_sorted(&path, records.iter().rev().map(|Reverse(record)| Ok(*record)))?;
         // The room is used again.
@@ -111,9 +112,9 @@ impl<R: Record> RunQueue<R> {
         self.open(&path)
     }
 
-    fn path(&mut self) -> PathBuf {
+    fn path(&mut self) -> Result<PathBuf> {
         self.files += 1;
-        self.scratch.join(format!("queue-{:07}.run", self.files))
+        Ok(scratch::stand_in(&self.scratch)?.join(format!("queue-{:07}.run", self.files)))
     }
 
     fn open(&mut self, path: &Path) -> Result<()> {

@@ -3,11 +3,10 @@
 //! A pass whose tasks each own a range of keys reads its range from every run of the pass before, so
 //! that nobody has to decide on the number of ranges while the runs are written.
 
-use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use super::File;
 use super::runs::Record;
 use crate::error::{Error, Result};
 
@@ -34,7 +33,7 @@ impl ReadAt {
     /// # Errors
     /// [`Error::Io`] with the path.
     pub fn size(&self) -> Result<u64> {
-        Ok(self.file.metadata().map_err(Error::io("look at", &self.path))?.len())
+        self.file.size().map_err(Error::io("look at", &self.path))
     }
 
     /// Fills `buffer` from `offset` on.
@@ -118,6 +117,7 @@ impl<R: Record> RunFile<R> {
         let end = end.min(self.records);
         let start = start.min(end);
         let ReadAt { mut file, path } = self.file;
+        file.end_at(end * R::BYTES as u64);
         file.seek(SeekFrom::Start(start * R::BYTES as u64)).map_err(Error::io("read", &path))?;
         let bytes = ((end - start) * R::BYTES as u64).clamp(R::BYTES as u64, BUFFER_BYTES);
         let capacity = usize::try_from(bytes).unwrap_or(1 << 16);

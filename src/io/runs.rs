@@ -5,11 +5,10 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use super::AtomicFile;
+use super::{AtomicFile, File, scratch};
 use crate::error::{Error, Result};
 
 /// A record of fixed size whose order is that of its fields.
@@ -61,7 +60,7 @@ impl<R: Record> RunReader<R> {
     /// [`Error::Io`], or [`Error::Damaged`] where its size is not a whole number of records.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let file = super::open(&path)?;
-        let bytes = file.metadata().map_err(Error::io("look at", &path))?.len();
+        let bytes = file.size().map_err(Error::io("look at", &path))?;
         if bytes % R::BYTES as u64 != 0 {
             return Err(Error::damaged(
                 path,
@@ -99,6 +98,7 @@ impl<R: Record> Iterator for RunReader<R> {
 /// # Errors
 /// [`Error::Io`] where a run cannot be read or `scratch` cannot be written.
 pub fn merge<R: Record>(paths: &[PathBuf], scratch: &Path) -> Result<Merged<R>> {
+    let scratch = &scratch::stand_in(scratch)?;
     let mut level = paths.to_vec();
     let mut round = 0;
     let mut temporary: Vec<PathBuf> = Vec::new();
@@ -218,7 +218,7 @@ impl<R: Record> RunSorter<R> {
     }
 
     fn spill(&mut self) -> Result<()> {
-        let path = self.scratch.join(format!("spill-{:05}.run", self.runs.len()));
+        let path = scratch::stand_in(&self.scratch)?.join(format!("spill-{:05}.run", self.runs.len()));
         write_run(&path, &mut self.records)?;
         self.records.clear();
         self.runs.push(path);

@@ -29,7 +29,7 @@ impl Scratch {
     /// # Errors
     /// [`Error::Io`] where it cannot be made or no file can be made in it.
     pub fn new(dir: impl AsRef<Path>) -> Result<Self> {
-        let dir = dir.as_ref().to_path_buf();
+        let dir = super::scratch::stand_in(dir)?;
         super::create_dir(&dir)?;
         let scratch = Self { dir };
         scratch.file()?;

@@ -19,12 +19,14 @@ class Again(Exception):
 
 
 @ray.remote(num_cpus=PLAN["cpus"], memory=PLAN["memory_mib"] << 20, max_retries=PLAN["retries"], retry_exceptions=[Again])
-def work(step, index, workers):
+def work(step, index, workers, environment):
     command = [PLAN["program"], "finish", PLAN["run_dir"]]
     if step != "finish":
         command = [PLAN["program"], "task", PLAN["run_dir"], "--pass", step, "--share", f"{index}/{workers}",
                    "--threads", str(PLAN["cpus"]), "--memory", f"{PLAN['budget_mib']}MiB"]
-    done = subprocess.run(command, cwd=PLAN["start_dir"], capture_output=True, text=True)
+    # Nodes that share no folder with the driver have another one for this.
+    folder = PLAN["start_dir"] if os.path.isdir(PLAN["start_dir"]) else None
+    done = subprocess.run(command, cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True)
     if done.returncode == 75 or done.returncode < 0:
         raise Again(f"{step}, worker {index}: exit code {done.returncode}")
     # 3: done, with records in quarantine.
@@ -35,10 +37,12 @@ def work(step, index, workers):
 
 def main():
     ray.init(address=sys.argv[1] if len(sys.argv) > 1 else os.environ.get("RAY_ADDRESS", "auto"), log_to_driver=False)
+    # What object stores need: address and credentials.
+    environment = {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "GOOGLE_", "AZURE_", "TAMIS_"))}
     steps = PLAN["steps"] + [["finish", 1]]
     for number, (step, workers) in enumerate(steps, 1):
         start = time.monotonic()
-        left = [work.options(name=f"tamis {step} {index}").remote(step, index, workers) for index in range(workers)]
+        left = [work.options(name=f"tamis {step} {index}").remote(step, index, workers, environment) for index in range(workers)]
         while left:
             done, left = ray.wait(left, timeout=10)
             try:

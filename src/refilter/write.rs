@@ -27,7 +27,7 @@ use crate::stages::write::{CorpusWriter, RejectsWriter};
 /// [`Error::User`] where the folder holds something or a filter cannot decide, else where tables cannot be
 /// read or written.
 pub fn write(run: &Path, plan: &Plan, filters: &[Refilter], target: &Path) -> Result<Redecided> {
-    if target.exists() && !crate::io::folders::entries(target)?.is_empty() {
+    if crate::io::folders::is_dir(target) && !crate::io::folders::entries(target)?.is_empty() {
         let target = target.display();
         return Err(Error::User(format!(
             "`{target}` is not empty\n = hint: name a new folder, or remove that one"

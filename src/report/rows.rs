@@ -1,7 +1,6 @@
 //! Reading the tables of a run directory with bounded memory: some columns at a time, a few hundred rows
 //! at a time, and by value with the Bloom filters that the writers left.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,7 +23,7 @@ const BATCH_ROWS: usize = 256;
 /// An open Parquet file of the run directory.
 pub struct RowTable {
     path: PathBuf,
-    file: Arc<File>,
+    file: Arc<crate::io::File>,
     metadata: ArrowReaderMetadata,
 }
 
@@ -59,7 +58,7 @@ impl RowTable {
         self.metadata.schema().fields().iter().map(|field| (field.name().as_str(), field.data_type()))
     }
 
-    fn builder(&self, columns: Option<&[&str]>) -> Result<ParquetRecordBatchReaderBuilder<File>> {
+    fn builder(&self, columns: Option<&[&str]>) -> Result<ParquetRecordBatchReaderBuilder<crate::io::File>> {
         let file = self.file.try_clone().map_err(Error::io("open", &self.path))?;
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
             .with_batch_size(BATCH_ROWS);
@@ -73,7 +72,9 @@ impl RowTable {
     fn batches(
         &self,
         columns: Option<&[&str]>,
-        refine: impl FnOnce(ParquetRecordBatchReaderBuilder<File>) -> ParquetRecordBatchReaderBuilder<File>,
+        refine: impl FnOnce(
+            ParquetRecordBatchReaderBuilder<crate::io::File>,
+        ) -> ParquetRecordBatchReaderBuilder<crate::io::File>,
     ) -> Result<Batches> {
         let reader = refine(self.builder(columns)?)
             .build()

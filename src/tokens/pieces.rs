@@ -174,7 +174,7 @@ fn put_number(out: &mut Vec<u8>, mut value: u64) {
 
 /// Reads a pieces file in order.
 pub struct PieceReader {
-    input: BufReader<std::fs::File>,
+    input: BufReader<crate::io::File>,
     path: PathBuf,
     /// The piece that [`PieceReader::advance`] stopped at.
     pub piece: Vec<u8>,

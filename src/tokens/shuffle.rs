@@ -4,9 +4,7 @@
 //! memory it is read in one go, else only the keys are sorted (on disk if need be) and each document is
 //! read where it lies. Both ways write the same bytes.
 
-use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use crate::error::{Error, Result};
@@ -61,7 +59,7 @@ struct Cell {
     width: Width,
     memory: Option<Vec<u8>>,
     /// The file that was read last.
-    open: Option<(u32, File)>,
+    open: Option<(u32, crate::io::File)>,
     record: Vec<u8>,
 }
 

@@ -4,7 +4,6 @@
 //! not an error: all problems are found in one go (at most [`MAX_PROBLEMS`] of them are listed).
 
 use std::io::{BufReader, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use arrow_array::cast::AsArray;
@@ -144,7 +143,7 @@ pub(super) fn load(tokens_dir: &Path) -> Result<(Manifest, Encoder)> {
 
 /// Little-endian numbers of one index file, in order.
 struct Numbers {
-    input: BufReader<std::fs::File>,
+    input: BufReader<crate::io::File>,
 }
 
 impl Numbers {
@@ -286,8 +285,7 @@ impl Shard<'_> {
             return Ok(());
         }
         let (one, two) = (crate::io::open(&bin)?, crate::io::open(&ds)?);
-        let inode = |f: &std::fs::File| f.metadata().map(|meta| (meta.dev(), meta.ino())).ok();
-        if inode(&one) == inode(&two) {
+        if one.is_same(&two) {
             return Ok(());
         }
         let mut digest = Sha256::new();

@@ -338,7 +338,7 @@ impl Set {
 /// All shards of a path: a folder with a manifest, a folder of shards, one payload, or its path without ending.
 fn open_shards(path: &Path) -> Result<(Vec<Shard>, Vocabulary)> {
     let manifest_path = path.join("manifest.json");
-    if manifest_path.exists() {
+    if crate::io::exists(&manifest_path)? {
         return open_manifest(path, &manifest_path);
     }
     let mut shards = Vec::new();
@@ -363,7 +363,7 @@ fn open_shards(path: &Path) -> Result<(Vec<Shard>, Vocabulary)> {
         match path.extension().and_then(std::ffi::OsStr::to_str) {
             Some("bin" | "idx") => shards.push(Shard::megatron(&path.with_extension("bin"), None)?),
             Some("ds") => shards.push(Shard::datatrove(path)?),
-            _ if with_suffix(path, ".idx").exists() => {
+            _ if crate::io::exists(with_suffix(path, ".idx"))? => {
                 shards.push(Shard::megatron(&with_suffix(path, ".bin"), None)?);
             }
             _ => return Err(none()),

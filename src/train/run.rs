@@ -216,7 +216,7 @@ impl<'a> Run<'a> {
         };
         let held_out = data.held_out(config.eval_tokens)?;
         let bytes = match &data.vocabulary.tokenizer {
-            Some(path) if path.exists() => Some(TokenBytes::read(path)?),
+            Some(path) if io::exists(path)? => Some(TokenBytes::read(path)?),
             _ => None,
         };
         each(Event::Start(Box::new(summary.clone())));

@@ -3,12 +3,15 @@
 # must be those of a local run.
 #
 #     apt-get install slurmctld slurmd munge
-#     cargo build --release && sudo tests/tools/slurm_trial.sh [PIPELINE] [KILLS]
+#     cargo build --release && sudo tests/tools/slurm_trial.sh [PIPELINE] [KILLS] [CRAWL]
+#
+# With CRAWL, a folder of WARC files, crawl and run directory are in an object store that fails 5 % of the requests, throttles 2 % and cuts 2 % of
+# the bodies (`cargo build --release --example store`); PIPELINE reads `${CRAWL}`, as tests/tools/trial.yaml does.
 #
 # Needs root (munge and slurmd), and nothing of an existing Slurm: ports 16817 to 17003, a folder of its own.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
-pipeline=${1:-$root/pipelines/quickstart.yaml} kills=${2:-30}
+pipeline=${1:-$root/pipelines/quickstart.yaml} kills=${2:-30} crawl=${3:-}
 tamis=$root/target/release/tamis
 work=$(mktemp -d)
 chmod 755 "$work"
@@ -17,6 +20,7 @@ stop() {
     pkill -f "slurmd -N n[1-3]" || true
     pkill -f "slurmctld -f $SLURM_CONF" || true
     [ -n "${munged:-}" ] && kill "$munged" || true
+    [ -n "${store:-}" ] && kill "$store" || true
     sleep 1
     rm -rf "$work" || true
 }
@@ -64,14 +68,26 @@ done
 sinfo
 
 cd "$root"
+there=$work/run found=$work/run
+if [ -n "$crawl" ]; then
+    mkdir -p "$work/store/crawl" "$work/store/runs"
+    cp "$crawl"/*.warc.gz "$work/store/crawl/"
+    "$root/target/release/examples/store" --folder "$work/store" --bucket crawl --bucket runs --fail 0.05 --throttle 0.02 --cut 0.02 \
+        >"$work/address" 2>"$work/log/store" &
+    store=$!
+    for _ in $(seq 50); do [ -s "$work/address" ] && break; sleep 0.1; done
+    export AWS_ENDPOINT_URL=$(head -1 "$work/address") AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=secret AWS_REGION=us-east-1
+    export CRAWL='s3://crawl/*.warc.gz'
+    there=s3://runs/trial found=$work/store/runs/trial
+fi
 "$tamis" run "$pipeline" --run-dir "$work/local" >/dev/null 2>&1 || [ $? = 3 ]
-"$tamis" launch slurm "$pipeline" --run-dir "$work/run" --workers 4 --cpus 1 --memory 1GiB --submit
+"$tamis" launch slurm "$pipeline" --run-dir "$there" --scripts "$work/launch" --workers 4 --cpus 1 --memory 1GiB --submit
 (
     # Workers that are killed without a word, one node drained, one lost and back.
     killed=0
     while [ "$killed" -lt "$kills" ]; do
         sleep $((RANDOM % 2)).$((RANDOM % 9 + 1))
-        victims=($(pgrep -f "tamis task $work/run" || true))
+        victims=($(pgrep -f "tamis task $there" || true))
         [ ${#victims[@]} = 0 ] && continue
         kill -9 "${victims[RANDOM % ${#victims[@]}]}" 2>/dev/null && killed=$((killed + 1)) || true
         if [ "$killed" = 3 ]; then scontrol update nodename=n2 state=drain reason=trial; fi
@@ -93,12 +109,12 @@ for _ in $(seq 1500); do
     sleep 1
 done
 kill $chaos 2>/dev/null || true
-cat "$work/run/launch/slurm/logs/"*.log | grep -c "killed by signal" || true
-"$tamis" status "$work/run" | tail -3
+cat "$work/launch/slurm/logs/"*.log | grep -c "killed by signal" || true
+"$tamis" status "$there" | tail -3
 same=0
 for name in corpus tokens rejects tokenizer.json quarantine.jsonl; do
     [ -e "$work/local/$name" ] || continue
-    diff -r "$work/local/$name" "$work/run/$name" || same=1
+    diff -r "$work/local/$name" "$found/$name" || same=1
 done
 [ $same = 0 ] && echo "the same bytes as the local run"
 exit $same

@@ -23,7 +23,7 @@ pub(super) fn earlier_runs(run: &Path, stage: &str) -> Result<Vec<PathBuf>> {
         Value::Array(runs) => runs.iter().filter_map(Value::as_str).collect(),
         _ => Vec::new(),
     };
-    Ok(runs.into_iter().map(PathBuf::from).filter(|run| run.is_dir()).collect())
+    Ok(runs.into_iter().map(PathBuf::from).filter(|run| crate::io::folders::is_dir(run)).collect())
 }
 
 /// The differences, or why there are none.

@@ -147,7 +147,7 @@ impl Catalog {
             for index in io::list(docs::folder(path.as_deref().unwrap_or(dir)), ".index")? {
                 let (task, part) = docs::parse_name(&index)?;
                 let rows = index.with_extension("rows");
-                let rows = if rows.exists() { io::size_of(rows)? / row_bytes } else { 0 };
+                let rows = if io::exists(&rows)? { io::size_of(rows)? / row_bytes } else { 0 };
                 parts.push(Part { folder, task, part, rows })?;
                 for mut segment in docs::read_segments(&index)? {
                     let too_many = || Error::damaged(&index, "it counts too many splits");

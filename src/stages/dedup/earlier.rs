@@ -126,7 +126,7 @@ fn find(
     let mut unfinished = false;
     for folder in entries.into_iter().filter(|entry| entry.is_dir).map(|entry| entry.path) {
         let path = seal_path(&folder);
-        if !path.exists() {
+        if !io::exists(&path).map_err(|failed| error(failed.to_string()))? {
             unfinished = true;
             continue;
         }

@@ -145,7 +145,7 @@ impl Reader for ParquetReader {
 
 /// An open file with its metadata.
 struct Table {
-    file: std::fs::File,
+    file: crate::io::File,
     metadata: ArrowReaderMetadata,
 }
 
@@ -155,14 +155,14 @@ type Fault = (&'static str, String);
 impl Table {
     fn open(path: &str) -> Result<std::result::Result<Self, Fault>> {
         let file = crate::io::open(path)?;
-        let file_bytes = crate::io::size_of(path)?;
+        let file_bytes = file.size().map_err(Error::io("look at", path))?;
         if file_bytes == 0 {
             return Ok(Err(("empty_file", "the file holds nothing".to_owned())));
         }
         let load = || ArrowReaderMetadata::load(&file, ArrowReaderOptions::new());
         let metadata = match guarded(load) {
             Ok(metadata) => metadata,
-            Err(detail) => return Ok(Err((CORRUPT, detail))),
+            Err(detail) => return file.take_fault().map_or(Ok(Err((CORRUPT, detail))), Err),
         };
         let mut rows = 0_u64;
         for group in metadata.metadata().row_groups() {
@@ -186,6 +186,10 @@ impl Table {
 
     fn group_rows(&self, group: usize) -> u64 {
         u64::try_from(self.metadata.metadata().row_group(group).num_rows()).unwrap_or(0)
+    }
+
+    fn take_fault(&self) -> Option<Error> {
+        self.file.take_fault()
     }
 
     fn groups(&self) -> usize {
@@ -238,6 +242,10 @@ impl RecordStream for ParquetStream {
                 Ok(true) => {}
                 Ok(false) => return Ok(None),
                 Err(detail) => {
+                    // A store that fails says nothing about the rows.
+                    if let Some(fault) = self.table.as_ref().and_then(Table::take_fault) {
+                        return Err(fault);
+                    }
                     let record = self.record;
                     let lost = self.group_end.saturating_sub(record);
                     self.rows = None;
