@@ -39,6 +39,7 @@ mod run_dirs;
 mod runs;
 #[path = "suite/span_dedup.rs"]
 mod span_dedup;
+mod store;
 #[path = "suite/support.rs"]
 mod support;
 #[path = "suite/train.rs"]
