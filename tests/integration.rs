@@ -29,6 +29,8 @@ mod lm_train;
 mod modes;
 #[path = "suite/natural_text.rs"]
 mod natural_text;
+#[path = "suite/object_store.rs"]
+mod object_store;
 #[path = "suite/recipes.rs"]
 mod recipes;
 #[path = "suite/resume.rs"]

@@ -76,6 +76,11 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     last.to_string()
 }
 
+/// Whether a range was refused because the object ends before it.
+pub(super) fn is_empty_range(error: &object_store::Error) -> bool {
+    find::<Refusal>(error).is_some_and(|refusal| refusal.status == 416)
+}
+
 /// Whether the same request may succeed later.
 pub(super) fn may_pass(error: &object_store::Error) -> bool {
     if let Some(refusal) = find::<Refusal>(error) {

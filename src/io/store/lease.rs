@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use object_store::{ObjectStoreExt, PutMode, PutOptions, UpdateVersion};
 use serde::{Deserialize, Serialize};
 
-use super::{Location, block_on, runtime};
+use super::{Location, block_on, get_whole, runtime};
 use crate::error::{Error, Result};
 use crate::io::machine;
 
@@ -106,11 +106,8 @@ impl Drop for Lease {
 
 fn read(location: &Location) -> Result<Option<(Holder, Option<String>)>> {
     let found = location.retry("read", || async {
-        match location.store.get(&location.key).await {
-            Ok(found) => {
-                let version = found.meta.e_tag.clone();
-                Ok(Some((found.bytes().await?, version)))
-            }
+        match get_whole(location).await {
+            Ok(found) => Ok(Some(found)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -131,9 +128,8 @@ async fn write(location: &Location, holder: &Holder, mode: PutMode) -> Result<Op
             Ok(written) => Ok(Some(written.e_tag)),
             Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
                 // Perhaps by us, in a try whose answer was lost.
-                let found = location.store.get(&location.key).await?;
-                let version = found.meta.e_tag.clone();
-                Ok((found.bytes().await? == bytes).then_some(version))
+                let (found, version) = get_whole(location).await?;
+                Ok((found == bytes).then_some(version))
             }
             Err(error) => Err(error),
         }

@@ -80,14 +80,14 @@ impl Location {
             return Err(format!("`{scheme}://` is followed by no {}", buckets::place(scheme)));
         }
         let root = format!("{scheme}://{host}");
-        let key = key.trim_end_matches('/');
+        let key = plain_key(key)?;
         let key = if scheme.starts_with("http") {
             if key.contains(['?', '#']) {
                 return Err("an address with `?` or `#` cannot be read: it must name a file".to_owned());
             }
-            Key::from_url_path(key)
+            Key::from_url_path(&key)
         } else {
-            Key::parse(key)
+            Key::parse(&key)
         };
         let key = key.map_err(|error| format!("this is no address of an object: {error}"))?;
         let store = buckets::open(scheme, host)?;
@@ -127,8 +127,33 @@ impl Location {
     }
 
     fn head(&self) -> Result<ObjectMeta> {
-        self.retry("look at", || self.store.head(&self.key))
+        let looked = self.retry("look at", || self.store.head(&self.key));
+        match &looked {
+            // Answers to HEAD have no body; the one to GET says why.
+            Err(error) if !is_absent(error) && error.exit_code() != 75 => {
+                self.retry("look at", || get_part(self, 0..1, None))?;
+                looked
+            }
+            _ => looked,
+        }
     }
+}
+
+/// A key without the steps of paths: `tokens/../tokenizer.json` is `tokenizer.json`.
+fn plain_key(key: &str) -> Result<String, String> {
+    let key = key.trim_end_matches('/');
+    if key.is_empty() {
+        return Ok(String::new());
+    }
+    let mut parts: Vec<&str> = Vec::new();
+    for part in key.split('/') {
+        match part {
+            "." => {}
+            ".." => drop(parts.pop().ok_or("this is no address of an object: `..` leads out of it")?),
+            part => parts.push(part),
+        }
+    }
+    Ok(parts.join("/"))
 }
 
 /// How often and how long something was tried.
@@ -247,9 +272,7 @@ pub(super) fn list_deep(location: &Location) -> Result<Vec<Listed>> {
 
 /// A whole object.
 pub(super) fn get(location: &Location) -> Result<Vec<u8>> {
-    let bytes =
-        location.retry("read", || async { location.store.get(&location.key).await?.bytes().await })?;
-    Ok(bytes.into())
+    Ok(location.retry("read", || get_whole(location))?.0.into())
 }
 
 /// Many small objects, in their order.
@@ -257,14 +280,32 @@ pub(super) fn get_all(locations: &[Location]) -> Result<Vec<Vec<u8>>> {
     let fetch = |location: &Location| {
         let location = location.clone();
         async move {
-            let work = || async { location.store.get(&location.key).await?.bytes().await };
-            location.retrying("read", work).await.map(Vec::from)
+            let (bytes, _) = location.retrying("read", || get_whole(&location)).await?;
+            Ok(bytes.into())
         }
     };
     block_on(futures_util::stream::iter(locations.iter().map(fetch)).buffered(CONCURRENT_GETS).try_collect())
 }
 
-/// A part of an object, which must be there whole; with the object's metadata.
+/// A whole object and its version. It is asked for as a range, so that a page that some server on the way sends in its place is not taken for it:
+/// whoever knows the object answers 206.
+async fn get_whole(location: &Location) -> object_store::Result<(bytes::Bytes, Option<String>)> {
+    let options = GetOptions { range: Some(GetRange::Offset(0)), ..GetOptions::default() };
+    match location.store.get_opts(&location.key, options).await {
+        Ok(found) => {
+            let version = found.meta.e_tag.clone();
+            Ok((found.bytes().await?, version))
+        }
+        // An empty object has no such range.
+        Err(error) if fault::is_empty_range(&error) => {
+            let meta = location.store.head(&location.key).await?;
+            if meta.size == 0 { Ok((bytes::Bytes::new(), meta.e_tag)) } else { Err(error) }
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// A part of an object, which must be there whole.
 async fn get_part(
     location: &Location,
     range: std::ops::Range<u64>,
@@ -325,5 +366,8 @@ mod tests {
             assert_eq!(error.exit_code(), 2);
         }
         assert!(Location::of("runs/x").unwrap().is_none());
+        assert_eq!(plain_key("run/tokens/../tokenizer.json/").as_deref(), Ok("run/tokenizer.json"));
+        assert_eq!(plain_key("./a/./b").as_deref(), Ok("a/b"));
+        assert_eq!(plain_key("").as_deref(), Ok(""));
     }
 }
