@@ -9,7 +9,7 @@ use super::faults::Faults;
 use super::http::{Answer, Body, Content, Head, Refusal, decode};
 use super::objects::{Blob, Condition, Source, matches_etag, no_bucket};
 use super::xml::{self, element};
-use super::{LOCK, Shared, list, sign};
+use super::{Shared, list, sign};
 
 /// The most keys in one bulk delete.
 const MAX_DELETED_KEYS: usize = 1000;
@@ -29,9 +29,6 @@ impl Call<'_, '_> {
     pub(super) fn answer(&mut self) -> Result<Answer, Refusal> {
         let head = self.head;
         let has = |name: &str| head.parameter(name).is_some();
-        if head.bucket.is_empty() && head.method == "GET" && has("log") {
-            return Ok(self.log());
-        }
         let options = &self.shared.options;
         if !options.anonymous {
             let account = sign::Account {
@@ -90,23 +87,6 @@ impl Call<'_, '_> {
             "POST" if has("delete") => self.delete_many(),
             _ => Err(not_implemented()),
         }
-    }
-
-    /// The log of the store, a line per request, for scripts.
-    fn log(&self) -> Answer {
-        let log = self.shared.log.lock().expect(LOCK);
-        let line = |request: &super::Request| {
-            let (method, path, status) = (&request.method, &request.path, request.status);
-            let range = request.range.as_deref().unwrap_or("-");
-            let secs = request.at.duration_since(log[0].at).as_secs_f64();
-            format!(
-                "{secs:.6}\t{method}\t{path}\t{}\t{range}\t{status}\t{}\n",
-                request.query, request.bytes_sent
-            )
-        };
-        let mut answer = Answer::empty(200);
-        answer.content = Content::Text(log.iter().map(line).collect());
-        answer
     }
 
     fn permit(&self, key: &str) -> Result<(), Refusal> {
@@ -194,8 +174,9 @@ impl Call<'_, '_> {
             Refusal::new(411, "MissingContentLength", "the header `Content-Length` is missing")
         })?;
         self.make_room(length)?;
-        let blob = self.shared.objects.receive_sized(self.body, length)?;
-        self.check_hash(&blob.sha256)?;
+        let signed = announced_hash(self.head)?;
+        let blob = self.shared.objects.receive_sized(self.body, length, signed.is_some())?;
+        check_hash(signed, blob.sha256.as_deref())?;
         Ok(blob)
     }
 
@@ -233,24 +214,11 @@ impl Call<'_, '_> {
         Ok(())
     }
 
-    /// Checks the hash of the body that a signed request announced.
-    fn check_hash(&self, sha256: &str) -> Result<(), Refusal> {
-        match self.head.header("x-amz-content-sha256") {
-            None | Some("UNSIGNED-PAYLOAD") => Ok(()),
-            Some(announced) if announced == sha256 => Ok(()),
-            Some(announced) if announced.starts_with("STREAMING-") => Err(not_implemented()),
-            Some(_) => {
-                let message = "`x-amz-content-sha256` is not the hash of the body";
-                Err(Refusal::new(400, "XAmzContentSHA256Mismatch", message))
-            }
-        }
-    }
-
     /// Reads a body that is a document.
     fn read_text(&mut self) -> Result<String, Refusal> {
         let mut text = Vec::new();
         self.body.read_to_end(&mut text)?;
-        self.check_hash(&sign::hex(&Sha256::digest(&text)))?;
+        check_hash(announced_hash(self.head)?, Some(&sign::hex(&Sha256::digest(&text))))?;
         String::from_utf8(text).map_err(|_| Refusal::new(400, "MalformedXML", "the document is not UTF-8"))
     }
 
@@ -289,6 +257,23 @@ impl Call<'_, '_> {
         }
         Ok(Answer::xml("DeleteResult", &inside))
     }
+}
+
+/// The hash of the body that a signed request announces; `None` if it announces none.
+fn announced_hash(head: &Head) -> Result<Option<&str>, Refusal> {
+    match head.header("x-amz-content-sha256") {
+        None | Some("UNSIGNED-PAYLOAD") => Ok(None),
+        Some(announced) if announced.starts_with("STREAMING-") => Err(not_implemented()),
+        Some(announced) => Ok(Some(announced)),
+    }
+}
+
+fn check_hash(announced: Option<&str>, sha256: Option<&str>) -> Result<(), Refusal> {
+    if announced.is_none() || announced == sha256 {
+        return Ok(());
+    }
+    let message = "`x-amz-content-sha256` is not the hash of the body";
+    Err(Refusal::new(400, "XAmzContentSHA256Mismatch", message))
 }
 
 fn not_implemented() -> Refusal {

@@ -38,8 +38,8 @@ type Pieces = Vec<Arc<Vec<u8>>>;
 pub(super) struct Blob {
     pub(super) etag: String,
     pub(super) bytes: u64,
-    /// SHA-256 in hexadecimal digits.
-    pub(super) sha256: String,
+    /// SHA-256 in hexadecimal digits, if it was asked for.
+    pub(super) sha256: Option<String>,
     data: Data,
 }
 
@@ -126,11 +126,11 @@ impl Objects {
 
     /// Reads a body to its end.
     pub(super) fn receive(&self, body: &mut impl Read) -> io::Result<Blob> {
-        self.receive_sized(body, 0)
+        self.receive_sized(body, 0, false)
     }
 
-    /// Reads a body to its end, which is expected after `length` bytes.
-    pub(super) fn receive_sized(&self, body: &mut impl Read, length: u64) -> io::Result<Blob> {
+    /// Reads a body to its end, which is expected after `length` bytes, and takes its SHA-256 if `signed`.
+    pub(super) fn receive_sized(&self, body: &mut impl Read, length: u64, signed: bool) -> io::Result<Blob> {
         let mut file = match &self.folder {
             Some(folder) => Some(NamedTempFile::new_in(folder.join(INCOMING))?),
             None => None,
@@ -138,7 +138,7 @@ impl Objects {
         let mut content = Vec::new();
         let expected = if file.is_some() { CHUNK_BYTES } else { length };
         content.reserve_exact(usize::try_from(expected).map_err(io::Error::other)?);
-        let (mut sha256, mut etag, mut bytes) = (Sha256::new(), Xxh3::new(), 0);
+        let (mut sha256, mut etag, mut bytes) = (signed.then(Sha256::new), Xxh3::new(), 0);
         loop {
             let start = content.len();
             let read = body.take(CHUNK_BYTES).read_to_end(&mut content)?;
@@ -146,7 +146,9 @@ impl Objects {
                 break;
             }
             let chunk = &content[start..];
-            sha256.update(chunk);
+            if let Some(sha256) = &mut sha256 {
+                sha256.update(chunk);
+            }
             etag.update(chunk);
             bytes += read as u64;
             if let Some(file) = &mut file {
@@ -159,7 +161,8 @@ impl Objects {
             None => Data::Memory(vec![Arc::new(content)]),
         };
         let etag = format!("\"{:032x}\"", etag.digest128());
-        Ok(Blob { etag, bytes, sha256: sign::hex(&sha256.finalize()), data })
+        let sha256 = sha256.map(|sha256| sign::hex(&sha256.finalize()));
+        Ok(Blob { etag, bytes, sha256, data })
     }
 
     /// Stores a blob under a key if the condition holds.
@@ -229,7 +232,7 @@ impl Blob {
         }
         let data = joined.map_or(Data::Memory(pieces), |(_, path)| Data::File(path));
         let etag = format!("\"{:032x}-{count}\"", hash.digest128());
-        Ok(Self { etag, bytes, sha256: String::new(), data })
+        Ok(Self { etag, bytes, sha256: None, data })
     }
 }
 
@@ -270,8 +273,16 @@ impl Source {
             }
             Self::File(file) => {
                 file.seek(SeekFrom::Start(start))?;
-                let sent = io::copy(&mut file.take(length), to)?;
-                if sent == length { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+                // `io::copy` would move 8 KiB at a time.
+                let mut chunk = vec![0; usize::try_from(length.min(CHUNK_BYTES)).map_err(io::Error::other)?];
+                let mut left = length;
+                while left > 0 {
+                    let step = usize::try_from(left.min(CHUNK_BYTES)).map_err(io::Error::other)?;
+                    file.read_exact(&mut chunk[..step])?;
+                    to.write_all(&chunk[..step])?;
+                    left -= step as u64;
+                }
+                Ok(())
             }
         }
     }

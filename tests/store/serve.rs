@@ -43,6 +43,10 @@ fn serve(shared: &Shared, stream: TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut reader = BufReader::with_capacity(BUFFER_BYTES, stream);
     while let Some(head) = Head::read(&mut reader)? {
+        if head.bucket.is_empty() && head.raw_query == "log" {
+            show_log(shared, reader.get_ref())?;
+            continue;
+        }
         let number = record(shared, &head);
         let faults = shared.faults.lock().expect(LOCK).clone();
         let draws = Draws::new(shared.options.seed, number as u64);
@@ -52,6 +56,22 @@ fn serve(shared: &Shared, stream: TcpStream) -> io::Result<()> {
         }
     }
     reader.get_ref().shutdown(Shutdown::Both)
+}
+
+/// Answers the log, a line per request, for scripts: seconds since the first request, method, path, query,
+/// range, status, bytes sent, with tabs between them. No fault touches it and it is not logged itself.
+fn show_log(shared: &Shared, stream: &TcpStream) -> io::Result<()> {
+    let log = shared.log.lock().expect(LOCK).clone();
+    let line = |request: &Request| {
+        let secs = request.at.saturating_duration_since(log[0].at).as_secs_f64();
+        let Request { method, path, query, status, bytes_sent, .. } = request;
+        let range = request.range.as_deref().unwrap_or("-");
+        format!("{secs:.6}\t{method}\t{path}\t{query}\t{range}\t{status}\t{bytes_sent}\n")
+    };
+    let mut answer = Answer::empty(200);
+    answer.content = Content::Text(log.iter().map(line).collect());
+    let length = answer.length();
+    answer.send(answer.head(length, false, shared.now()), length, Pace::new(None), stream)
 }
 
 /// Enters a request into the log; its number there.
