@@ -128,16 +128,17 @@ impl Job {
     ///
     /// # Errors
     /// [`Error::User`] where there is no such task or an earlier pass is not done.
-    pub fn execute_task(&self, pass: &str, task: u32, env: &TaskEnv) -> Result<()> {
+    pub fn execute_task(&self, pass: &str, task: u32, env: &TaskEnv, listener: &dyn Listener) -> Result<()> {
         let _lock = self.run.lock(true)?;
-        let (pass, tasks) = self.next_pass(pass)?;
+        let (place, tasks) = self.next_pass(pass)?;
+        let pass = self.passes[place].as_ref();
         if task >= tasks {
             return Err(Error::User(format!(
                 "pass `{}` has {tasks} tasks, numbered from 0; there is no task {task}",
                 pass.name()
             )));
         }
-        run_watched_task(pass, task, &self.run, env)
+        self.work(place, &[task], env, listener)
     }
 
     /// Runs every task of one pass whose number leaves `share.0` when divided by `share.1`. A task that fails keeps the others from
@@ -145,16 +146,41 @@ impl Job {
     ///
     /// # Errors
     /// The first error of a task, after the others were run; [`Error::Interrupted`] at once; [`Error::User`] where an earlier pass is not done.
-    pub fn execute_share(&self, pass: &str, share: (u32, u32), env: &TaskEnv) -> Result<()> {
+    pub fn execute_share(
+        &self,
+        pass: &str,
+        share: (u32, u32),
+        env: &TaskEnv,
+        listener: &dyn Listener,
+    ) -> Result<()> {
         let _lock = self.run.lock(true)?;
-        let (pass, tasks) = self.next_pass(pass)?;
+        let (place, tasks) = self.next_pass(pass)?;
+        let share: Vec<u32> = (share.0..tasks).step_by(share.1 as usize).collect();
+        self.work(place, &share, env, listener)
+    }
+
+    /// A worker's tasks of one pass, one after the other; the listener hears of them as of a pass.
+    fn work(&self, place: usize, tasks: &[u32], env: &TaskEnv, listener: &dyn Listener) -> Result<()> {
+        let pass = self.passes[place].as_ref();
+        let name = pass.name();
+        let is_done = self.run.done_tasks(name)?;
+        let pending: Vec<u32> = tasks.iter().filter(|task| !is_done.contains(task)).copied().collect();
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let done = count(tasks.len() - pending.len());
+        listener.pass_started(name, place + 1, self.passes.len(), count(tasks.len()), done);
         let mut result = Ok(());
-        for task in (share.0..tasks).step_by(share.1 as usize) {
+        for task in pending {
             match run_watched_task(pass, task, &self.run, env) {
-                Err(Error::Interrupted) => return Err(Error::Interrupted),
-                done => result = result.and(done),
+                Ok(()) => listener.task_finished(name, task),
+                // A signal, or a store that has not answered for minutes: the others would fare no better.
+                Err(error) if error.exit_code() == 75 => return Err(error),
+                Err(error) => {
+                    listener.task_failed(name, task, &error);
+                    result = result.and(Err(error));
+                }
             }
         }
+        listener.pass_finished(name);
         result
     }
 
@@ -175,15 +201,14 @@ impl Job {
         self.finish(0.0)
     }
 
-    /// A pass whose turn it is, and its number of tasks.
-    fn next_pass(&self, pass: &str) -> Result<(&dyn Pass, u32)> {
+    /// The place of a pass whose turn it is, and its number of tasks.
+    fn next_pass(&self, pass: &str) -> Result<(usize, u32)> {
         let Some(position) = self.passes.iter().position(|p| p.name() == pass) else {
             let names: Vec<String> = self.pass_names().map(|name| format!("`{name}`")).collect();
             return Err(Error::User(format!("there is no pass `{pass}`; this run has {}", names.join(", "))));
         };
         self.expect_done(&self.passes[..position])?;
-        let pass = self.passes[position].as_ref();
-        Ok((pass, pass.tasks()?))
+        Ok((position, self.passes[position].tasks()?))
     }
 
     fn expect_done(&self, passes: &[Box<dyn Pass>]) -> Result<()> {

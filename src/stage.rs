@@ -531,11 +531,12 @@ pub struct TaskEnv {
 }
 
 impl TaskEnv {
-    /// Stops a loop after a signal.
+    /// Stops a loop after a signal, and says that it goes on.
     ///
     /// # Errors
     /// [`Error::Interrupted`] once the run was asked to stop.
     pub fn check_cancel(&self) -> Result<()> {
+        self.progress.step();
         if self.cancel.load(std::sync::atomic::Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
     }
 }
@@ -544,6 +545,9 @@ impl TaskEnv {
 pub trait Progress: Send + Sync {
     /// So many more bytes of input and documents were worked on.
     fn advance(&self, bytes: u64, docs: u64);
+
+    /// Work goes on, with nothing to count. Called by many threads, and often.
+    fn step(&self) {}
 }
 
 /// What a task did, kept in its done record.

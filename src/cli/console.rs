@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::LogFormat;
 use super::show::put;
 use crate::engine::Listener;
+use crate::error::Error;
 use crate::report::human_bytes;
 use crate::stage::Progress;
 
@@ -23,6 +24,8 @@ pub(super) struct Console {
 
 struct State {
     format: LogFormat,
+    /// Whether this is one of many workers on a pass, which tells of each of its tasks.
+    is_worker: bool,
     bar: Option<ProgressBar>,
     bytes: AtomicU64,
     docs: AtomicU64,
@@ -40,8 +43,17 @@ struct Current {
 }
 
 impl Console {
-    /// `input_bytes` is the size of all input files.
+    /// For a whole run; `input_bytes` is the size of all input files.
     pub(super) fn new(format: LogFormat, input_bytes: u64) -> Self {
+        Self::of(format, input_bytes, false)
+    }
+
+    /// For a worker's share of a pass.
+    pub(super) fn worker(format: LogFormat) -> Self {
+        Self::of(format, 0, true)
+    }
+
+    fn of(format: LogFormat, input_bytes: u64, is_worker: bool) -> Self {
         let bar = (format == LogFormat::Text && std::io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
             // Until the first pass there is nothing to show.
@@ -54,8 +66,8 @@ impl Console {
         let now = Instant::now();
         let pass =
             Current { name: String::new(), tasks: 0, done: 0, total_bytes: 0, started: now, last_line: now };
-        let state =
-            State { format, bar, bytes: AtomicU64::new(0), docs: AtomicU64::new(0), pass: Mutex::new(pass) };
+        let (bytes, docs) = (AtomicU64::new(0), AtomicU64::new(0));
+        let state = State { format, is_worker, bar, bytes, docs, pass: Mutex::new(pass) };
         Self { state: Arc::new(state), input_bytes }
     }
 
@@ -87,6 +99,17 @@ impl State {
             }
             LogFormat::Text => writeln!(out, "{}", text(pass, bytes, docs, secs)),
         });
+    }
+
+    /// What became of a task, in JSON; lines for people tell only what a pass is about.
+    fn task_line(&self, event: &str, name: &str, task: u32, error: Option<&Error>) {
+        if self.format == LogFormat::Json {
+            let mut line = serde_json::json!({ "event": event, "pass": name, "task": task });
+            if let Some(error) = error {
+                line["message"] = error.to_string().into();
+            }
+            drop(writeln!(std::io::stderr().lock(), "{line}"));
+        }
     }
 
     fn show(&self) {
@@ -166,17 +189,27 @@ impl Listener for Console {
                 bar.set_style(style);
             }
             state.show();
+        } else if state.is_worker && state.format == LogFormat::Json {
+            state.with_pass(|pass| state.line("share_started", pass));
         }
     }
 
-    fn task_finished(&self, _name: &str, _task: u32) {
+    fn task_finished(&self, name: &str, task: u32) {
         self.state.with_pass(|pass| pass.done += 1);
         self.state.show();
+        if self.state.is_worker {
+            self.state.task_line("task_done", name, task, None);
+        }
+    }
+
+    fn task_failed(&self, name: &str, task: u32, error: &Error) {
+        self.state.task_line("task_failed", name, task, Some(error));
     }
 
     fn pass_finished(&self, _name: &str) {
         if self.state.bar.is_none() {
-            self.state.with_pass(|pass| self.state.line("pass_done", pass));
+            let event = if self.state.is_worker { "share_done" } else { "pass_done" };
+            self.state.with_pass(|pass| self.state.line(event, pass));
         }
     }
 

@@ -202,15 +202,14 @@ pub(super) fn finish(args: &FinishArgs, format: LogFormat) -> Result<u8> {
 pub(super) fn task(args: &TaskArgs, format: LogFormat) -> Result<u8> {
     let run = RunDir::new(&args.run);
     let options = args.machine.options(None, None)?;
-    let bytes = plan_of(&run)?.splits.iter().map(|split| split.bytes).sum();
     let job = open(&run, options.threads)?;
-    let console = Console::new(format, bytes);
+    let console = Console::worker(format);
+    let share = args.share.map(|share| (share.number, share.of));
     let env =
         TaskEnv { memory_bytes: options.memory_bytes, cancel: options.cancel, progress: console.progress() };
-    let share = args.share.map(|share| (share.number, share.of));
     let result = match (args.task, share) {
-        (Some(task), _) => job.execute_task(&args.pass, task, &env),
-        (None, share) => job.execute_share(&args.pass, share.unwrap_or((0, 1)), &env),
+        (Some(task), _) => job.execute_task(&args.pass, task, &env, &console),
+        (None, share) => job.execute_share(&args.pass, share.unwrap_or((0, 1)), &env, &console),
     };
     console.close();
     result.map(|()| 0)

@@ -33,6 +33,8 @@ pub trait Listener: Send + Sync {
     fn pass_started(&self, name: &str, number: usize, of: usize, tasks: u32, done: u32);
     /// One more task is done.
     fn task_finished(&self, name: &str, task: u32);
+    /// A task failed; one that a signal stopped has not.
+    fn task_failed(&self, _name: &str, _task: u32, _error: &Error) {}
     /// A pass is complete.
     fn pass_finished(&self, name: &str);
     /// Where tasks report bytes and documents.
@@ -79,6 +81,9 @@ pub fn run_pass(
                     match catch_unwind(guarded).unwrap_or_else(panicked) {
                         Ok(()) => listener.task_finished(pass.name(), task),
                         Err(error) => {
+                            if !matches!(error, Error::Interrupted) {
+                                listener.task_failed(pass.name(), task, &error);
+                            }
                             next.store(pending.len(), Ordering::Relaxed);
                             // The others stop at their next window rather than after hours of work.
                             options.cancel.store(true, Ordering::Relaxed);
