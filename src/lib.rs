@@ -22,6 +22,7 @@
 //! | [`pipeline`] | YAML to a checked plan; the generated reference | the stage rooms' `STAGES` tables, tokens' configs | run anything |
 //! | [`calibrate`] | options per language from a reference corpus | document, text, stage, error, pipeline | read files, print |
 //! | [`engine`] | runs passes of tasks; memory, progress, resume | stage, `stages/write`, io | name a stage |
+//! | [`metrics`] | what a run tells on a port: health, counters | engine, stage, io, error | keep a run waiting |
 //! | [`report`] | report.json, report.html, the final table | stage, document, io, error | decide anything |
 //! | [`launch`] | scripts that hand a run to a cluster's engine | nothing | start anything |
 //! | [`refilter`] | decides again from the scores that a run stored | pipeline, report, engine, `stages/write`, io | read texts to decide |
@@ -36,6 +37,7 @@ pub mod error;
 pub mod io;
 pub mod job;
 pub mod launch;
+pub mod metrics;
 pub mod models;
 pub mod pipeline;
 pub mod refilter;

@@ -25,6 +25,8 @@ mod languages;
 mod launch;
 #[path = "suite/lm_train.rs"]
 mod lm_train;
+#[path = "suite/metrics.rs"]
+mod metrics;
 #[path = "suite/modes.rs"]
 mod modes;
 #[path = "suite/natural_text.rs"]

@@ -10,6 +10,7 @@ pub mod filter;
 pub mod inspect;
 mod launch;
 mod lm;
+mod metrics;
 pub mod records;
 mod run;
 mod show;

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::console::Console;
+use super::metrics::MetricsArgs;
 use super::show::{print, put};
 use super::{LogFormat, PipelineArgs};
-use crate::engine::{Listener, Options, RunDir};
+use crate::engine::{Options, RunDir};
 use crate::error::{Error, Result};
 use crate::io;
 use crate::job::Job;
@@ -74,6 +75,8 @@ struct MachineArgs {
     /// Most requests a second to any one object store or web server, by this process; default no limit.
     #[arg(long, value_name = "N", env = "TAMIS_MAX_REQUESTS_PER_SEC")]
     max_requests_per_sec: Option<f64>,
+    #[command(flatten)]
+    metrics: MetricsArgs,
 }
 
 impl MachineArgs {
@@ -108,6 +111,7 @@ pub(super) fn catch_signals() -> Result<Arc<AtomicBool>> {
 }
 
 pub(super) fn run(args: &RunArgs, format: LogFormat) -> Result<u8> {
+    let metrics = args.machine.metrics.listen(format)?;
     let loaded = pipeline::load(&args.pipeline.pipeline.to_string_lossy(), &args.pipeline.set)?;
     let options = args.machine.options(loaded.config.threads, loaded.memory_bytes)?;
     let run_dir = args
@@ -118,10 +122,13 @@ pub(super) fn run(args: &RunArgs, format: LogFormat) -> Result<u8> {
     let run = RunDir::new(&run_dir);
     let bytes = loaded.plan.splits.iter().map(|split| split.bytes).sum();
     let has_tokens = loaded.plan.tokenizer.is_some();
+    metrics.describe(&loaded.plan.name, &options);
     let job = Job::new(loaded.plan, loaded.readers, loaded.stages, run.clone(), options.threads)?;
     let console = Console::new(format, bytes);
     let was_finished = job.is_finished()?;
-    let summary = job.execute(&options, &console).inspect_err(|_| console.close())?;
+    let summary = metrics
+        .around(&console, |listener| job.execute(&options, listener))
+        .inspect_err(|_| console.close())?;
     console.close();
     tell(&summary, &run, has_tokens, was_finished, format)
 }
@@ -200,17 +207,21 @@ pub(super) fn finish(args: &FinishArgs, format: LogFormat) -> Result<u8> {
 }
 
 pub(super) fn task(args: &TaskArgs, format: LogFormat) -> Result<u8> {
+    let metrics = args.machine.metrics.listen(format)?;
     let run = RunDir::new(&args.run);
     let options = args.machine.options(None, None)?;
+    metrics.describe(&plan_of(&run)?.name, &options);
     let job = open(&run, options.threads)?;
     let console = Console::worker(format);
     let share = args.share.map(|share| (share.number, share.of));
-    let env =
-        TaskEnv { memory_bytes: options.memory_bytes, cancel: options.cancel, progress: console.progress() };
-    let result = match (args.task, share) {
-        (Some(task), _) => job.execute_task(&args.pass, task, &env, &console),
-        (None, share) => job.execute_share(&args.pass, share.unwrap_or((0, 1)), &env, &console),
-    };
+    let result = metrics.around(&console, |listener| {
+        let progress = listener.progress();
+        let env = TaskEnv { memory_bytes: options.memory_bytes, cancel: options.cancel, progress };
+        match (args.task, share) {
+            (Some(task), _) => job.execute_task(&args.pass, task, &env, listener),
+            (None, share) => job.execute_share(&args.pass, share.unwrap_or((0, 1)), &env, listener),
+        }
+    });
     console.close();
     result.map(|()| 0)
 }

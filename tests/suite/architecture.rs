@@ -36,6 +36,7 @@ const RULES: &[(&str, &[&str])] = &[
         ],
     ),
     ("calibrate", &["document", "error", "pipeline", "stage", "text"]),
+    ("metrics", &["engine", "error", "io", "stage"]),
     ("report", &["document", "error", "io", "stage"]),
     ("launch", &[]),
     ("refilter", &["document", "engine", "error", "io", "pipeline", "report", "stage", "stages/write"]),
