@@ -2,6 +2,9 @@
 
 use super::{Step, budget_mib, quoted};
 
+/// Port on which workers tell how they are.
+const METRICS_PORT: u16 = 9464;
+
 /// What a Kubernetes cluster is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kubernetes {
@@ -30,6 +33,31 @@ pub struct Kubernetes {
 /// A string in YAML (those of JSON are).
 fn text(value: &str) -> String {
     serde_json::Value::from(value).to_string()
+}
+
+/// How a worker is watched: annotations by which many Prometheus find it, the address in its environment, port and probe of its container.
+fn watched() -> [String; 3] {
+    let annotations = format!(
+        r#"
+      annotations: {{ prometheus.io/scrape: "true", prometheus.io/port: "{METRICS_PORT}", prometheus.io/path: /metrics }}"#
+    );
+    let address = format!(
+        r#"
+            - {{ name: TAMIS_METRICS_ADDRESS, value: ":{METRICS_PORT}" }}"#
+    );
+    let port = format!(
+        r"
+          ports:
+            - {{ name: metrics, containerPort: {METRICS_PORT} }}
+          # 503 after half an hour without any progress (TAMIS_STALL_SECS).
+          livenessProbe:
+            httpGet: {{ path: /healthz, port: metrics }}
+            initialDelaySeconds: 10
+            periodSeconds: 30
+            timeoutSeconds: 10
+            failureThreshold: 4"
+    );
+    [annotations, address, port]
 }
 
 impl Kubernetes {
@@ -67,6 +95,8 @@ impl Kubernetes {
             [&self.job(pass), &self.image, &self.claim, &self.mount, &self.start_dir]
                 .map(|value| text(value));
         let run = text(&self.name);
+        // The end of a run has no port: it does little, and `tamis finish` may simply be started again.
+        let [annotations, address, port] = if pass == "finish" { Default::default() } else { watched() };
         format!(
             r#"# Written by `tamis launch kubernetes`.
 apiVersion: batch/v1
@@ -91,9 +121,10 @@ spec:
         onPodConditions: [{{ type: DisruptionTarget, status: "True" }}]
   template:
     metadata:
-      labels: {{ app.kubernetes.io/name: tamis, app.kubernetes.io/instance: {run} }}
+      labels: {{ app.kubernetes.io/name: tamis, app.kubernetes.io/instance: {run} }}{annotations}
     spec:
       restartPolicy: Never
+      # A worker that is told to go commits nothing more and ends within seconds.
       terminationGracePeriodSeconds: 30
       automountServiceAccountToken: false
       securityContext:
@@ -109,7 +140,7 @@ spec:
           workingDir: {start_dir}
           env:
             - name: TAMIS_INDEX
-              valueFrom: {{ fieldRef: {{ fieldPath: "metadata.annotations['batch.kubernetes.io/job-completion-index']" }} }}
+              valueFrom: {{ fieldRef: {{ fieldPath: "metadata.annotations['batch.kubernetes.io/job-completion-index']" }} }}{address}{port}
           resources:
             requests: {{ cpu: "{cpus}", memory: {memory_mib}Mi }}
             limits: {{ memory: {memory_mib}Mi }}
@@ -196,6 +227,10 @@ mod tests {
             r#"args: [task, "/work/my \"run\"", --pass, "00-read", --share, "$(TAMIS_INDEX)/7", --threads, "4", --memory, 6144MiB"#,
             "claimName: \"shared\"",
             "readOnlyRootFilesystem: true",
+            "prometheus.io/port: \"9464\"",
+            "{ name: TAMIS_METRICS_ADDRESS, value: \":9464\" }",
+            "{ name: metrics, containerPort: 9464 }",
+            "httpGet: { path: /healthz, port: metrics }",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
@@ -206,5 +241,6 @@ mod tests {
             ),
             "{text}"
         );
+        assert!(!text.contains("9464") && !text.contains("livenessProbe"), "{text}");
     }
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The manifests of `tamis launch kubernetes`: valid by the published schemas, and the same bytes as a local run when a stand-in for kubectl
-does what they say (indexes at random, workers killed, failures by the pod failure policy).
+does what they say (indexes at random, workers killed, liveness probes, failures by the pod failure policy).
 
     python3 -m venv V && V/bin/pip install kubernetes-validate pyyaml
     cargo build --release && V/bin/python tests/tools/kubernetes_trial.py
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 import yaml
 
@@ -24,12 +25,29 @@ VERSIONS = ["1.31", "1.33", "1.36"]
 KILLS = 5
 
 
-def pod(container, index, kills):
+def probe(container, process):
+    """Asks the liveness probe until it answers or the process has ended; returns whether it was well."""
+    if "livenessProbe" not in container:
+        return False
+    asked = container["livenessProbe"]["httpGet"]
+    port = next(port["containerPort"] for port in container["ports"] if port["name"] == asked["port"])
+    while process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{asked['path']}", timeout=container["livenessProbe"]["timeoutSeconds"]) as answer:
+                return answer.status == 200
+        except (ConnectionError, urllib.error.URLError) as error:
+            assert not isinstance(error, urllib.error.HTTPError), error
+            time.sleep(0.005)
+    return False
+
+
+def pod(container, index, kills, probes):
     """Runs a container as a process; returns its exit code."""
-    values = {"TAMIS_INDEX": str(index)}
+    values = {"TAMIS_INDEX": str(index)} | {entry["name"]: entry["value"] for entry in container["env"] if "value" in entry}
     words = [re.sub(r"\$\((\w+)\)", lambda found: values[found[1]], word) for word in container.get("command", ["tamis"]) + container.get("args", [])]
-    env = {**os.environ, "PATH": os.path.dirname(TAMIS) + ":" + os.environ["PATH"]}
+    env = {**os.environ, **values, "PATH": os.path.dirname(TAMIS) + ":" + os.environ["PATH"]}
     process = subprocess.Popen(words, cwd=container["workingDir"], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    probes.append(probe(container, process))
     if kills and random.random() < 0.4:
         time.sleep(random.random() * 0.2)
         process.send_signal(random.choice([signal.SIGKILL, signal.SIGTERM]))
@@ -54,12 +72,12 @@ def kubectl(arguments):
     elif arguments[0] == "apply":
         job = yaml.safe_load(open(arguments[2]))
         container = job["spec"]["template"]["spec"]["containers"][0]
-        kills, condition = [0] * state["kills"], "Complete"
+        kills, probes, condition = [0] * state["kills"], [], "Complete"
         indexes = list(range(job["spec"]["completions"]))
         random.shuffle(indexes)
         for index in indexes:
             failures = 0
-            while (code := pod(container, index, kills)) != 0:
+            while (code := pod(container, index, kills, probes)) != 0:
                 rules = job["spec"]["podFailurePolicy"]["rules"]
                 action = next((rule["action"] for rule in rules if code in rule.get("onExitCodes", {}).get("values", [])), "Count")
                 failures += action == "Count"
@@ -67,7 +85,8 @@ def kubectl(arguments):
                     condition = "Failed"
                     break
         state["jobs"][job["metadata"]["name"]] = condition
-        print(f"job.batch/{job['metadata']['name']} {condition}, {state['kills'] - len(kills)} workers killed")
+        print(f"job.batch/{job['metadata']['name']} {condition}, {state['kills'] - len(kills)} workers killed, {sum(probes)} of {len(probes)} probes well")
+        state["probed"] += sum(probes)
         state["killed"] += state["kills"] - len(kills)
         json.dump(state, open(state_path, "w"))
     json.dump(state, open(state_path, "w"))
@@ -100,12 +119,14 @@ def main():
             file.write(f"#!/bin/sh\nexec {sys.executable} {os.path.abspath(__file__)} kubectl \"$@\"\n")
         os.chmod(file.name, 0o755)
         state = os.path.join(folder, "state.json")
-        json.dump({"jobs": {}, "kills": KILLS, "killed": 0}, open(state, "w"))
+        json.dump({"jobs": {}, "kills": KILLS, "killed": 0, "probed": 0}, open(state, "w"))
         env = {**os.environ, "PATH": folder + ":" + os.environ["PATH"], "KUBE_STATE": state, "TAMIS_POLL_SECONDS": "0.1"}
         subprocess.run(["bash", os.path.join(manifests, "apply.sh")], check=True, env=env)
         for name in ("corpus", "tokens", "rejects", "tokenizer.json", "quarantine.jsonl"):
             assert same(os.path.join(local, name), os.path.join(there, name)), f"`{name}` differs"
-        print(f"the same bytes as the local run, with {json.load(open(state))['killed']} workers killed")
+        ended = json.load(open(state))
+        assert ended["probed"] > 0
+        print(f"the same bytes as the local run, with {ended['killed']} workers killed and {ended['probed']} asked how they are")
 
 
 if sys.argv[1:2] == ["kubectl"]:
