@@ -15,6 +15,9 @@ use crate::stage::{BadRecord, Item, Position, RecordStream, Removal, Removals};
 const WINDOW_DOCS: usize = 256;
 /// Payload bytes that are worked on together, give or take one document.
 const WINDOW_BYTES: usize = 4 << 20;
+/// Bytes of an input file that a window passes over at most, give or take one record: a signal is heard between windows, also where
+/// there is little but images.
+const WINDOW_INPUT_BYTES: u64 = 32 << 20;
 
 /// Some documents in order, and what lay between them.
 #[derive(Default)]
@@ -60,7 +63,14 @@ impl Source for FileSource {
     fn window(&mut self) -> Result<Window> {
         let mut window = Window::default();
         let mut bytes = 0;
-        while window.docs.len() < WINDOW_DOCS && bytes < WINDOW_BYTES && self.part_left > 0 {
+        let start = self.stream.position().offset;
+        let is_wide =
+            |stream: &dyn RecordStream| stream.position().offset.abs_diff(start) >= WINDOW_INPUT_BYTES;
+        while window.docs.len() < WINDOW_DOCS
+            && bytes < WINDOW_BYTES
+            && self.part_left > 0
+            && !is_wide(&*self.stream)
+        {
             // A record costs a little even where it brings no text, so that parts end in any input.
             let weight = match self.stream.next()? {
                 None => {
@@ -137,5 +147,44 @@ impl Source for PartSource {
         }
         self.reader = Some(reader);
         Ok(window)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Images of a MiB each.
+    struct Images {
+        record: u64,
+        of: u64,
+    }
+
+    impl RecordStream for Images {
+        fn next(&mut self) -> Result<Option<Item>> {
+            if self.record == self.of {
+                return Ok(None);
+            }
+            self.record += 1;
+            Ok(Some(Item::Skipped("image")))
+        }
+
+        fn position(&self) -> Position {
+            Position { offset: self.record << 20, record: self.record }
+        }
+    }
+
+    #[test]
+    fn a_window_passes_over_little_of_a_file_without_documents() {
+        let mut source = FileSource::new(Box::new(Images { record: 0, of: 100 }), 1 << 30);
+        let mut windows = Vec::new();
+        loop {
+            let window = source.window().unwrap();
+            windows.push((window.skipped.len(), window.input_bytes >> 20, window.ends_part));
+            if window.ends_task {
+                break;
+            }
+        }
+        assert_eq!(windows, [(32, 32, false), (32, 32, false), (32, 32, false), (4, 4, true)]);
     }
 }
