@@ -81,9 +81,15 @@ struct KubernetesArgs {
     /// The image with tamis.
     #[arg(long)]
     image: String,
-    /// The persistent volume claim that holds inputs and run directory.
+    /// The persistent volume claim that holds inputs and run directory; not needed where all of them are in object stores.
     #[arg(long)]
-    claim: String,
+    claim: Option<String>,
+    /// A secret whose entries are environment variables of the workers, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
+    #[arg(long, value_name = "NAME")]
+    secret: Option<String>,
+    /// An environment variable of the workers, such as `AWS_ENDPOINT_URL=http://minio:9000`. May be given several times.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_variable)]
+    env: Vec<(String, String)>,
     /// Where the claim is mounted: in the workers, and here, so that paths are the same.
     #[arg(long, default_value = "/work")]
     mount: PathBuf,
@@ -117,6 +123,12 @@ struct SlurmArgs {
     /// Submit at once.
     #[arg(long)]
     submit: bool,
+}
+
+fn parse_variable(text: &str) -> std::result::Result<(String, String), String> {
+    let wrong = || format!("`{text}` must be like `AWS_REGION=eu-west-1`");
+    let (name, value) = text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(wrong)?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 pub(super) fn run(args: &Args, format: LogFormat) -> Result<u8> {
@@ -254,13 +266,20 @@ fn kubernetes(args: &KubernetesArgs, format: LogFormat) -> Result<u8> {
     let mount = absolute(&args.mount)?;
     let start_dir = absolute(Path::new("."))?;
     let planned = Planned::new(&args.workers, |run_dir| {
+        let is_stored = io::store::is_remote(run_dir);
         let run_dir = absolute(run_dir)?;
-        let outside = [&run_dir, &start_dir].into_iter().find(|path| !Path::new(path).starts_with(&mount));
+        let Some(claim) = &args.claim else {
+            let message = format!(
+                "workers need `--claim`, the volume that holds `{run_dir}`, or a run directory in an object store"
+            );
+            return if is_stored { Ok(()) } else { Err(Error::User(message)) };
+        };
+        let local = [Some(&start_dir), (!is_stored).then_some(&run_dir)].into_iter().flatten();
+        let outside = local.into_iter().find(|path| !Path::new(path).starts_with(&mount));
         outside.map_or(Ok(()), |path| {
             Err(Error::User(format!(
-                "`{path}` is not below `{mount}`, where workers have the claim `{}`; start this where the claim is mounted at the same place, or \
-                 name that with `--mount`",
-                args.claim
+                "`{path}` is not below `{mount}`, where workers have the claim `{claim}`; start this where the claim is mounted at the same place, or \
+                 name that with `--mount`"
             )))
         })
     })?;
@@ -268,8 +287,9 @@ fn kubernetes(args: &KubernetesArgs, format: LogFormat) -> Result<u8> {
         name: planned.name.clone(),
         image: args.image.clone(),
         namespace: args.namespace.clone(),
-        claim: args.claim.clone(),
-        mount,
+        claim: args.claim.clone().map(|claim| (claim, mount)),
+        secret: args.secret.clone(),
+        env: args.env.clone(),
         run_dir: absolute(planned.run.root())?,
         start_dir,
         cpus: args.workers.cpus,

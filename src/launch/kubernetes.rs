@@ -4,6 +4,8 @@ use super::{Step, budget_mib, quoted};
 
 /// Port on which workers tell how they are.
 const METRICS_PORT: u16 = 9464;
+/// Where workers have a folder of their machine for temporary files.
+const SCRATCH: &str = "/tmp";
 
 /// What a Kubernetes cluster is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,13 +16,16 @@ pub struct Kubernetes {
     pub image: String,
     /// Namespace; none: that of the user's context.
     pub namespace: Option<String>,
-    /// The persistent volume claim that holds inputs and run directory.
-    pub claim: String,
-    /// Where the claim is mounted; paths in the plan begin there.
-    pub mount: String,
+    /// The persistent volume claim that holds inputs and run directory, and where it is mounted: paths in the plan begin there. None where all of
+    /// them are in object stores.
+    pub claim: Option<(String, String)>,
+    /// A secret whose entries are environment variables of the workers: credentials of an object store.
+    pub secret: Option<String>,
+    /// Other environment variables.
+    pub env: Vec<(String, String)>,
     /// The run directory.
     pub run_dir: String,
-    /// Folder in which workers start.
+    /// Folder in which workers start; without a claim, that of their scratch.
     pub start_dir: String,
     /// Processors of a worker.
     pub cpus: u32,
@@ -91,9 +96,24 @@ impl Kubernetes {
         };
         let namespace =
             self.namespace.as_ref().map_or(String::new(), |name| format!("\n  namespace: {}", text(name)));
-        let [job, image, claim, mount, start_dir] =
-            [&self.job(pass), &self.image, &self.claim, &self.mount, &self.start_dir]
-                .map(|value| text(value));
+        let start_dir = if self.claim.is_some() { &self.start_dir } else { SCRATCH };
+        let [job, image, start_dir] = [&self.job(pass), &self.image, start_dir].map(text);
+        let [mount, volume] = self.claim.as_ref().map_or_else(Default::default, |(claim, mount)| {
+            [
+                format!("\n            - {{ name: work, mountPath: {} }}", text(mount)),
+                format!(
+                    "\n        - {{ name: work, persistentVolumeClaim: {{ claimName: {} }} }}",
+                    text(claim)
+                ),
+            ]
+        });
+        let variable = |(name, value): &(String, String)| {
+            format!("\n            - {{ name: {}, value: {} }}", text(name), text(value))
+        };
+        let variables: String = self.env.iter().map(variable).collect();
+        let secret = self.secret.as_ref().map_or_else(String::new, |name| {
+            format!("\n          envFrom: [{{ secretRef: {{ name: {} }} }}]", text(name))
+        });
         let run = text(&self.name);
         // The end of a run has no port: it does little, and `tamis finish` may simply be started again.
         let [annotations, address, port] = if pass == "finish" { Default::default() } else { watched() };
@@ -137,10 +157,10 @@ spec:
         - name: tamis
           image: {image}
           {command}
-          workingDir: {start_dir}
+          workingDir: {start_dir}{secret}
           env:
             - name: TAMIS_INDEX
-              valueFrom: {{ fieldRef: {{ fieldPath: "metadata.annotations['batch.kubernetes.io/job-completion-index']" }} }}{address}{port}
+              valueFrom: {{ fieldRef: {{ fieldPath: "metadata.annotations['batch.kubernetes.io/job-completion-index']" }} }}{address}{variables}{port}
           resources:
             requests: {{ cpu: "{cpus}", memory: {memory_mib}Mi }}
             limits: {{ memory: {memory_mib}Mi }}
@@ -148,11 +168,9 @@ spec:
             allowPrivilegeEscalation: false
             readOnlyRootFilesystem: true
             capabilities: {{ drop: [ALL] }}
-          volumeMounts:
-            - {{ name: work, mountPath: {mount} }}
-            - {{ name: scratch, mountPath: /tmp }}
-      volumes:
-        - {{ name: work, persistentVolumeClaim: {{ claimName: {claim} }} }}
+          volumeMounts:{mount}
+            - {{ name: scratch, mountPath: {SCRATCH} }}
+      volumes:{volume}
         - {{ name: scratch, emptyDir: {{}} }}
 "#
         )
@@ -199,8 +217,9 @@ mod tests {
             name: "My_run".to_owned(),
             image: "registry/tamis:1".to_owned(),
             namespace: Some("corpora".to_owned()),
-            claim: "shared".to_owned(),
-            mount: "/work".to_owned(),
+            claim: Some(("shared".to_owned(), "/work".to_owned())),
+            secret: None,
+            env: Vec::new(),
             run_dir: "/work/my \"run\"".to_owned(),
             start_dir: "/work".to_owned(),
             cpus: 4,
@@ -242,5 +261,26 @@ mod tests {
             "{text}"
         );
         assert!(!text.contains("9464") && !text.contains("livenessProbe"), "{text}");
+    }
+
+    #[test]
+    fn without_a_claim_all_is_in_a_store() {
+        let stored = Kubernetes {
+            claim: None,
+            secret: Some("store".to_owned()),
+            env: vec![("AWS_ENDPOINT_URL".to_owned(), "http://minio:9000".to_owned())],
+            run_dir: "s3://corpora/my".to_owned(),
+            ..kubernetes()
+        };
+        let text = stored.manifest(&Step { pass: "00-read".to_owned(), workers: 7 });
+        for part in [
+            r#"args: [task, "s3://corpora/my", "#,
+            r#"envFrom: [{ secretRef: { name: "store" } }]"#,
+            r#"- { name: "AWS_ENDPOINT_URL", value: "http://minio:9000" }"#,
+            r#"workingDir: "/tmp""#,
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert!(!text.contains("persistentVolumeClaim") && !text.contains("name: work"), "{text}");
     }
 }
