@@ -8,7 +8,7 @@
 //! | [`document`] | the nouns: document, ordinal, outcome, reason | nothing | |
 //! | [`error`] | kinds of failure and their exit codes | nothing | |
 //! | [`text`] | words, sentences, normalising, charsets | error | touch files, know stages |
-//! | [`io`] | files: codecs, atomic output, document files, sorted runs | document, error | know stages |
+//! | [`io`] | files, and objects of stores: codecs, atomic output, document files, sorted runs | document, error | know stages |
 //! | [`models`] | small models: fastText, n-gram language models, SentencePiece | text, io, error | know the pipeline |
 //! | [`stage`] | the traits, how a stage describes itself, what is counted | document, text, io, error | know a named stage |
 //! | `stages/read` | WARC, WET, JSONL, Parquet to documents | stage, document, text, io, error | import another stage room |
