@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use object_store::{ObjectStoreExt, PutMode, PutOptions, UpdateVersion};
+use object_store::{PutMode, PutOptions, UpdateVersion};
 use serde::{Deserialize, Serialize};
 
 use super::{Location, block_on, get_whole, runtime};
