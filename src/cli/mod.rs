@@ -118,6 +118,8 @@ pub fn main() -> u8 {
             return u8::try_from(error.exit_code()).unwrap_or(2);
         }
     };
+    let format = cli.log_format;
+    crate::io::store::when_waiting(move |text| note("waiting", text, format));
     let result = match &cli.command {
         Command::Run(args) => run::run(args, cli.log_format),
         Command::Task(args) => run::task(args, cli.log_format),
@@ -158,6 +160,15 @@ fn wants_json() -> bool {
     let args: Vec<_> = std::env::args_os().collect();
     let pair = args.windows(2).any(|pair| pair[0] == "--log-format" && pair[1] == "json");
     pair || args.iter().any(|arg| arg == "--log-format=json")
+}
+
+/// Something to know while the work goes on.
+#[expect(clippy::print_stderr, reason = "the command line prints")]
+fn note(event: &str, text: &str, format: LogFormat) {
+    match format {
+        LogFormat::Json => eprintln!("{}", serde_json::json!({ "event": event, "message": text })),
+        LogFormat::Text => eprintln!("{text}"),
+    }
 }
 
 #[expect(clippy::print_stderr, reason = "the command line prints")]

@@ -40,5 +40,5 @@ echo "requests of the last run:"
 grep -oE '(GET|PUT|HEAD|POST|DELETE)' "$work/requests" | sort | uniq -c
 echo "bytes by folder of the last run:"
 cd "$work/store/runs/$rounds"
-du -sb --apparent-size -- * work/* | sort -k2
+du -sb --apparent-size -- * | sort -k2; du -sb --apparent-size -- work/* | sort -k2
 du -sb "$work/store/crawl" | awk '{ print $1, "crawl, compressed" }'

@@ -68,7 +68,8 @@ fn is_about_certificates(error: &object_store::Error) -> bool {
     find::<HttpError>(error).is_some_and(|error| innermost(error).contains("certificate"))
 }
 
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+/// The error at the bottom of a chain, which says most.
+pub(super) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let mut last = error;
     while let Some(next) = last.source() {
         last = next;

@@ -16,7 +16,7 @@ mod upload;
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::{StreamExt, TryStreamExt};
@@ -38,6 +38,9 @@ const RETRY_SECS: f64 = 180.0;
 /// Waits between tries: the first, and the longest.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// Trouble that lasts longer is told, and then so often.
+const NOTICE_TIME: Duration = Duration::from_secs(3);
+const NOTICE_INTERVAL: Duration = Duration::from_secs(30);
 /// Small objects that are fetched at once.
 const CONCURRENT_GETS: usize = 16;
 
@@ -115,7 +118,7 @@ impl Location {
         loop {
             match work().await {
                 Ok(done) => return Ok(done),
-                Err(error) if fault::may_pass(&error) && patience.wait().await => {}
+                Err(error) if fault::may_pass(&error) && patience.wait(self, &error).await => {}
                 Err(error) => return Err(self.error(action, &error, &patience)),
             }
         }
@@ -169,10 +172,14 @@ impl Patience {
     }
 
     /// Waits before the next try; false where there is to be none.
-    async fn wait(&mut self) -> bool {
-        let left = retry_time().saturating_sub(self.since.elapsed());
+    async fn wait(&mut self, location: &Location, error: &object_store::Error) -> bool {
+        let waited = self.since.elapsed();
+        let left = retry_time().saturating_sub(waited);
         if left.is_zero() {
             return false;
+        }
+        if waited > NOTICE_TIME {
+            notice(&format!("waiting for {}: {}", location.root, fault::innermost(error)));
         }
         // Decorrelated jitter, so that workers that failed together do not come back together.
         let wait = FIRST_WAIT + (self.wait * 3).saturating_sub(FIRST_WAIT).mul_f64(random_share());
@@ -185,6 +192,25 @@ impl Patience {
     /// Something came through: the next trouble is a new one.
     fn refresh(&mut self) {
         *self = Self::new();
+    }
+}
+
+/// Who is told that we wait.
+static LISTENER: OnceLock<Box<dyn Fn(&str) + Send + Sync>> = OnceLock::new();
+
+/// Tells a listener, twice a minute at most, that a store keeps this process waiting. The first listener stays.
+pub fn when_waiting(listener: impl Fn(&str) + Send + Sync + 'static) {
+    drop(LISTENER.set(Box::new(listener)));
+}
+
+fn notice(text: &str) {
+    static LAST: Mutex<Option<Instant>> = Mutex::new(None);
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    if last.is_none_or(|last| last.elapsed() > NOTICE_INTERVAL)
+        && let Some(listener) = LISTENER.get()
+    {
+        *last = Some(Instant::now());
+        listener(text);
     }
 }
 

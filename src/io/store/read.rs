@@ -322,7 +322,7 @@ async fn pump(shared: Arc<Shared>, range: std::ops::Range<u64>, sender: mpsc::Se
             store: "HTTP",
             source: "the answer ended too early".into(),
         });
-        if !fault::may_pass(&failure) || !patience.wait().await {
+        if !fault::may_pass(&failure) || !patience.wait(location, &failure).await {
             // Nobody who listens is fine, too.
             drop(sender.send(Err(location.error("read", &failure, &patience))).await);
             return;
