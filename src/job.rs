@@ -21,7 +21,7 @@ use crate::stage::{Barrier, Built, DocStage, Kind, Pass, Reader, StageSpec, Task
 /// Bad records below which a run is never stopped for their share.
 const MIN_BAD_RECORDS: u64 = 100;
 /// The pass that reads the input.
-const FIRST_SEGMENT: &str = "00-read";
+pub const FIRST_SEGMENT: &str = "00-read";
 
 /// A run, ready to go.
 pub struct Job {
@@ -442,10 +442,18 @@ struct Assembly<'p> {
 
 impl<'p> Assembly<'p> {
     fn new(plan: &'p Plan, run: RunDir, readers: Vec<Box<dyn Reader>>, pool: Arc<rayon::ThreadPool>) -> Self {
-        let splits: Vec<_> = plan.splits.iter().map(|s| (s.file.clone(), s.input, s.bytes)).collect();
+        let splits: Vec<_> = plan.splits.iter().map(|split| (split.file.clone(), split.input)).collect();
         let tasks = u32::try_from(splits.len()).unwrap_or(u32::MAX);
-        let input = Input::Files { splits, readers };
-        Self { plan, run, pool, input, slots: Vec::new(), tasks, passes: Vec::new(), number: 0 }
+        // What readers make for themselves (places of records) comes before any file is opened.
+        let mut passes = Vec::new();
+        let mut inputs = Vec::new();
+        for (reader, name) in readers.into_iter().zip(plan.input_names()) {
+            let dir = run.work(&name);
+            passes.extend(reader.passes(&name, &dir));
+            inputs.push((reader, dir));
+        }
+        let input = Input::Files { splits, readers: inputs };
+        Self { plan, run, pool, input, slots: Vec::new(), tasks, passes, number: 0 }
     }
 
     fn passes(mut self, stages: Vec<(&'static StageSpec, Built)>) -> Vec<Box<dyn Pass>> {

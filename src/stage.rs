@@ -303,6 +303,28 @@ pub trait Reader: Send + Sync {
     /// Name of the input, for `Document::source`.
     fn source(&self) -> &str;
 
+    /// Size of one of its files in bytes; `None` where asking would cost a request per file, or where only parts of it are read.
+    ///
+    /// # Errors
+    /// Where the file cannot be asked.
+    fn bytes(&self, file: &str) -> Result<Option<u64>> {
+        crate::io::paths::input_size(file).map(Some)
+    }
+
+    /// Passes that must be done before the first file is opened, such as a look into an index. What they make is written into `dir`,
+    /// which is this input's own scratch. `name` is the input's in this pipeline; names of passes begin with it.
+    fn passes(&self, _name: &str, _dir: &Path) -> Vec<Box<dyn Pass>> {
+        Vec::new()
+    }
+
+    /// Takes up what its passes wrote. Called before files are opened, perhaps several times and from several threads.
+    ///
+    /// # Errors
+    /// Where the files are not there or not what the passes wrote.
+    fn ready(&self, _dir: &Path) -> Result<()> {
+        Ok(())
+    }
+
     /// Names and types of passed-through fields, from a look at the beginning of `file`.
     ///
     /// # Errors

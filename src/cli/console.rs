@@ -11,6 +11,7 @@ use super::LogFormat;
 use super::show::put;
 use crate::engine::Listener;
 use crate::error::Error;
+use crate::job::FIRST_SEGMENT;
 use crate::report::human_bytes;
 use crate::stage::Progress;
 
@@ -43,9 +44,9 @@ struct Current {
 }
 
 impl Console {
-    /// For a whole run; `input_bytes` is the size of all input files.
-    pub(super) fn new(format: LogFormat, input_bytes: u64) -> Self {
-        Self::of(format, input_bytes, false)
+    /// For a whole run; `input_bytes` is the size of all input files, where it is known.
+    pub(super) fn new(format: LogFormat, input_bytes: Option<u64>) -> Self {
+        Self::of(format, input_bytes.unwrap_or(0), false)
     }
 
     /// For a worker's share of a pass.
@@ -176,7 +177,7 @@ impl Listener for Console {
         let state = &self.state;
         state.bytes.store(0, Ordering::Relaxed);
         state.docs.store(0, Ordering::Relaxed);
-        let total_bytes = if number == 1 && done == 0 { self.input_bytes } else { 0 };
+        let total_bytes = if name == FIRST_SEGMENT && done == 0 { self.input_bytes } else { 0 };
         let now = Instant::now();
         state.with_pass(|pass| {
             *pass = Current { name: name.to_owned(), tasks, done, total_bytes, started: now, last_line: now };

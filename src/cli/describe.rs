@@ -55,12 +55,11 @@ fn load(args: &PipelineArgs) -> Result<Loaded> {
 pub(super) fn validate(args: &ValidateArgs) -> Result<u8> {
     let loaded = load(&args.pipeline)?;
     let plan = &loaded.plan;
-    let bytes: u64 = plan.splits.iter().map(|split| split.bytes).sum();
     let mut text = format!(
         "`{}` holds: {} input files ({}), {} stages",
         plan.name,
         plan.splits.len(),
-        crate::report::human_bytes(bytes),
+        shown_bytes(plan.input_bytes()),
         plan.stages.len()
     );
     if args.test {
@@ -78,6 +77,10 @@ pub(super) fn validate(args: &ValidateArgs) -> Result<u8> {
     Ok(0)
 }
 
+fn shown_bytes(bytes: Option<u64>) -> String {
+    bytes.map_or_else(|| "size not known".to_owned(), crate::report::human_bytes)
+}
+
 pub(super) fn plan(args: &PlanArgs) -> Result<u8> {
     let loaded = load(&args.pipeline)?;
     if args.json {
@@ -90,15 +93,10 @@ pub(super) fn plan(args: &PlanArgs) -> Result<u8> {
         format!("pipeline {}  fingerprint {}\n\ninput\n", loaded.plan.name, loaded.plan.fingerprint);
     for (number, input) in loaded.plan.inputs.iter().enumerate() {
         let splits = loaded.plan.splits.iter().filter(|split| split.input == number);
-        let bytes: u64 = splits.clone().map(|split| split.bytes).sum();
+        let bytes: Option<u64> = splits.clone().map(|split| split.bytes).sum();
         put(
             &mut text,
-            format_args!(
-                "  {}: {} files, {}\n",
-                input.reader,
-                splits.count(),
-                crate::report::human_bytes(bytes)
-            ),
+            format_args!("  {}: {} files, {}\n", input.reader, splits.count(), shown_bytes(bytes)),
         );
     }
     text.push_str("\nstages\n");

@@ -120,7 +120,7 @@ pub(super) fn run(args: &RunArgs, format: LogFormat) -> Result<u8> {
         .or_else(|| loaded.config.run_dir.as_ref().map(PathBuf::from))
         .unwrap_or_else(|| PathBuf::from("runs").join(&loaded.plan.name));
     let run = RunDir::new(&run_dir);
-    let bytes = loaded.plan.splits.iter().map(|split| split.bytes).sum();
+    let bytes = loaded.plan.input_bytes();
     let has_tokens = loaded.plan.tokenizer.is_some();
     metrics.describe(&loaded.plan.name, &options);
     let job = Job::new(loaded.plan, loaded.readers, loaded.stages, run.clone(), options.threads)?;

@@ -66,12 +66,12 @@ pub enum Mode {
 
 /// Where documents come from.
 pub enum Input {
-    /// Input files: (path, number of its reader, bytes).
+    /// Input files: (path, number of its reader).
     Files {
         /// Files in the order of their numbers.
-        splits: Vec<(String, usize, u64)>,
-        /// All readers.
-        readers: Vec<Box<dyn Reader>>,
+        splits: Vec<(String, usize)>,
+        /// All readers, each with the folder that its own passes wrote into.
+        readers: Vec<(Box<dyn Reader>, PathBuf)>,
     },
     /// What an earlier segment wrote, less what the barrier behind it removes.
     Docs {
@@ -177,8 +177,10 @@ impl Segment {
     fn open(&self, task: u32, part: u32, position: Option<Position>) -> Result<Box<dyn Source>> {
         match &self.input {
             Input::Files { splits, readers } => {
-                let (file, reader, _) = &splits[task as usize];
-                let stream = readers[*reader].open(task, file, position.as_ref())?;
+                let (file, reader) = &splits[task as usize];
+                let (reader, dir) = &readers[*reader];
+                reader.ready(dir)?;
+                let stream = reader.open(task, file, position.as_ref())?;
                 Ok(Box::new(FileSource::new(stream, PART_BYTES)))
             }
             Input::Docs { dir, barrier, .. } => {

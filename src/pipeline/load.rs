@@ -414,7 +414,7 @@ impl Loader {
             match reader.files() {
                 Ok(files) => {
                     for file in files {
-                        let bytes = crate::io::paths::input_size(&file).unwrap_or(0);
+                        let bytes = reader.bytes(&file).unwrap_or(Some(0));
                         splits.push(Split { file, input, bytes });
                     }
                 }

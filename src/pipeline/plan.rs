@@ -3,6 +3,7 @@
 //! Nothing in it depends on the machine, the number of threads or the memory; two runs with the same
 //! fingerprint write the same bytes.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -59,8 +60,8 @@ pub struct Split {
     pub file: String,
     /// Number of the input that it belongs to.
     pub input: usize,
-    /// Size in bytes; a file that changed makes another plan.
-    pub bytes: u64,
+    /// Size in bytes; a file that changed makes another plan. `null` where the reader does not know it.
+    pub bytes: Option<u64>,
 }
 
 /// One stage.
@@ -90,6 +91,25 @@ pub struct SideFile {
 }
 
 impl Plan {
+    /// Size of all input files in bytes; `None` where that of one is not known.
+    #[must_use]
+    pub fn input_bytes(&self) -> Option<u64> {
+        self.splits.iter().map(|split| split.bytes).sum()
+    }
+
+    /// A name for each input, unlike all others: the reader's, with `-2` and so on for further uses.
+    #[must_use]
+    pub fn input_names(&self) -> Vec<String> {
+        let mut uses: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut names = Vec::new();
+        for input in &self.inputs {
+            let uses = uses.entry(&input.reader).or_default();
+            *uses += 1;
+            names.push(if *uses == 1 { input.reader.clone() } else { format!("{}-{uses}", input.reader) });
+        }
+        names
+    }
+
     /// Computes the fingerprint over everything else.
     ///
     /// # Panics

@@ -46,8 +46,8 @@ pub struct InputInfo {
     pub source: String,
     /// Number of files.
     pub files: u64,
-    /// Their size on disk in bytes.
-    pub bytes: u64,
+    /// Their size on disk in bytes; `null` where it is not known before they are read.
+    pub bytes: Option<u64>,
 }
 
 /// One stage of the pipeline.

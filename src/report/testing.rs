@@ -94,7 +94,7 @@ fn finish(stages: Vec<StageStats>, causes: &[(&str, u64)]) -> RunSummary {
             reader: "warc".to_owned(),
             source: "crawl & co".to_owned(),
             files: 2,
-            bytes: 1_834_211,
+            bytes: Some(1_834_211),
         }],
         stages: infos
             .map(|(name, kind, mode, summary)| StageInfo {

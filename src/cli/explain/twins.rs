@@ -64,14 +64,14 @@ fn read_again(run: &Path, row: &Map<String, Value>) -> Result<Option<String>> {
     let Some((number, split)) = split.and_then(|at| Some((u32::try_from(at).ok()?, &plan.splits[at]))) else {
         return Ok(None);
     };
-    // A file that is gone, or another one now, is no mistake of whoever asks about a page.
-    if crate::io::size_of(file).ok() != Some(split.bytes) {
-        return Ok(None);
-    }
     let Some(reader) = plan.inputs.get(split.input).and_then(|input| reader(&input.reader, &input.options))
     else {
         return Ok(None);
     };
+    // A file that is gone, or another one now, is no mistake of whoever asks about a page.
+    if reader.bytes(file).ok() != Some(split.bytes) {
+        return Ok(None);
+    }
     let Ok(mut stream) = reader.open(number, file, Some(&Position { offset, record })) else {
         return Ok(None);
     };

@@ -84,7 +84,7 @@ pub(super) fn input(report: &Report) -> String {
             escape(&input.source),
             code(&input.reader),
             place.at("files").count(input.files),
-            place.at("bytes").bytes(input.bytes),
+            input.bytes.map_or_else(|| "not known".to_owned(), |bytes| place.at("bytes").bytes(bytes)),
         ]);
     }
     let mut html = table.finish();
