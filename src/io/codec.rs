@@ -16,6 +16,7 @@ mod resync;
 mod whole;
 
 use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use flate2::{Crc, Decompress, FlushDecompress, Status};
@@ -23,6 +24,7 @@ use zstd::stream::raw::{Decoder as ZstdDecoder, Operation};
 
 use super::File;
 use crate::error::{Error, Result};
+pub use gzip::MAGIC as GZIP_MAGIC;
 pub use whole::read_whole;
 
 /// Bytes of the compressed file that are held at a time.
@@ -116,6 +118,10 @@ pub struct Input {
     packed_end: usize,
     /// File offset of the first byte after the packed buffer.
     read_offset: u64,
+    /// File offset behind which nothing is read.
+    stop: u64,
+    /// End of the stretch that was opened.
+    stretch_end: u64,
     inside: bool,
     damage: Option<Damage>,
     member: u64,
@@ -132,9 +138,66 @@ impl Input {
     /// # Errors
     /// [`Error::Io`] where it cannot be opened or read.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let mut input = Self::unread_file(path)?;
+        input.refill()?;
+        let head = &input.packed[..input.packed_end];
+        if nearly(head, &gzip::MAGIC) {
+            input.codec = Codec::Gzip;
+            input.decoder = gzip_decoder();
+        } else if nearly(head, &ZSTD_MAGIC) || is_skippable(head) {
+            input.codec = Codec::Zstd;
+            input.decoder = Decoder::Zstd(Box::new(input.zstd_decoder()?));
+        } else {
+            input.seek_packed(0)?;
+        }
+        Ok(input)
+    }
+
+    /// Opens a stretch of a gzip file for single members in it: see [`Input::member_at`]. Nothing outside the stretch is read.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it cannot be opened or read.
+    pub fn open_stretch(path: impl AsRef<Path>, stretch: Range<u64>) -> Result<Self> {
+        let mut input = Self::unread_file(path)?;
+        input.codec = Codec::Gzip;
+        input.decoder = gzip_decoder();
+        input.file.end_at(stretch.end);
+        input.seek_packed(stretch.start)?;
+        input.stop = stretch.start;
+        input.stretch_end = stretch.end;
+        Ok(input)
+    }
+
+    /// Goes to the member that lies at these bytes of the file, and lets the file end behind it until the next call. The bytes
+    /// between are read and dropped, so that a stretch whose members are asked for in their order is read in one go.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the file cannot be read.
+    pub fn member_at(&mut self, member: Range<u64>) -> Result<()> {
+        self.drop_window();
+        self.stream = 0;
+        self.inside = false;
+        self.damage = None;
+        if member.start < self.packed_offset() {
+            self.seek_packed(member.start)?;
+        }
+        self.stop = member.start;
+        self.file_bytes = member.end;
+        while self.packed_offset() < member.start {
+            self.packed_at = self.packed_end;
+            if !self.refill()? {
+                break;
+            }
+        }
+        self.stop = member.end.min(self.stretch_end);
+        Ok(())
+    }
+
+    /// A file of which nothing was read.
+    fn unread_file(path: impl AsRef<Path>) -> Result<Self> {
         let file = super::open_stream(&path)?;
         let file_bytes = file.size().map_err(Error::io("look at", &path))?;
-        let mut input = Self {
+        Ok(Self {
             file,
             path: path.as_ref().to_path_buf(),
             file_bytes,
@@ -144,6 +207,8 @@ impl Input {
             packed_at: 0,
             packed_end: 0,
             read_offset: 0,
+            stop: u64::MAX,
+            stretch_end: u64::MAX,
             inside: false,
             damage: None,
             member: 0,
@@ -152,19 +217,7 @@ impl Input {
             start: 0,
             end: 0,
             stream: 0,
-        };
-        input.refill()?;
-        let head = &input.packed[..input.packed_end];
-        if nearly(head, &gzip::MAGIC) {
-            input.codec = Codec::Gzip;
-            input.decoder = Decoder::Gzip { inflate: Box::new(Decompress::new(false)), crc: Crc::default() };
-        } else if nearly(head, &ZSTD_MAGIC) || is_skippable(head) {
-            input.codec = Codec::Zstd;
-            input.decoder = Decoder::Zstd(Box::new(input.zstd_decoder()?));
-        } else {
-            input.seek_packed(0)?;
-        }
-        Ok(input)
+        })
     }
 
     fn zstd_decoder(&mut self) -> Result<ZstdDecoder<'static>> {
@@ -310,8 +363,17 @@ impl Input {
         self.packed_at = 0;
         let before = self.packed_end;
         while self.packed_end < self.packed.len() {
-            match self.file.read(&mut self.packed[self.packed_end..]) {
-                Ok(0) => break,
+            let allowed = usize::try_from(self.stop.saturating_sub(self.read_offset)).unwrap_or(usize::MAX);
+            let room = self.packed.len().min(self.packed_end.saturating_add(allowed));
+            if room == self.packed_end {
+                break;
+            }
+            match self.file.read(&mut self.packed[self.packed_end..room]) {
+                Ok(0) => {
+                    // It is shorter than whoever asked for a member thought.
+                    self.file_bytes = self.file_bytes.min(self.read_offset);
+                    break;
+                }
                 Ok(count) => {
                     self.packed_end += count;
                     self.read_offset += count as u64;
@@ -327,8 +389,11 @@ impl Input {
         &self.packed[self.packed_at..self.packed_end]
     }
 
-    /// Makes at least `count` packed bytes available, if the file has so many.
-    fn peek(&mut self, count: usize) -> Result<&[u8]> {
+    /// Makes at least `count` packed bytes available, if the file has so many: all that are held and not decoded yet.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the file cannot be read.
+    pub fn peek(&mut self, count: usize) -> Result<&[u8]> {
         if self.packed_end - self.packed_at < count {
             self.refill()?;
         }
@@ -599,6 +664,10 @@ impl Input {
         }
         Ok(())
     }
+}
+
+fn gzip_decoder() -> Decoder {
+    Decoder::Gzip { inflate: Box::new(Decompress::new(false)), crc: Crc::default() }
 }
 
 /// Whether a file begins with the magic number, or with one whose damage is a single byte: the first member of

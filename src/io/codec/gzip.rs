@@ -1,7 +1,7 @@
 //! The header of a gzip member (RFC 1952, section 2.3).
 
 /// Identification bytes and the only compression method there is.
-pub(super) const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
+pub const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
 /// CRC-32 and length after the deflate data.
 pub(super) const TRAILER_BYTES: usize = 8;
 
