@@ -72,7 +72,7 @@ pub fn markdown() -> String {
         ("`tests:`, each", schemars::schema_for!(TestCase)),
     ] {
         push(&mut out, &format!("\n### {title}"));
-        options(&mut out, &Json::from(schema));
+        options(&mut out, &Json::from(schema), false);
     }
     out.push_str("\n## Readers (`input:`)\n");
     for spec in readers() {
@@ -99,12 +99,12 @@ fn push(out: &mut String, line: &str) {
 
 fn section(out: &mut String, title: &str, schema: &Json) {
     push(out, &format!("\n## {title}"));
-    options(out, schema);
+    options(out, schema, false);
 }
 
 fn stage(out: &mut String, spec: &StageSpec) {
     push(out, &format!("\n### `{}`\n\n{}\n\nSource: {}", spec.name, spec.summary, spec.source));
-    options(out, &options_schema(spec));
+    options(out, &options_schema(spec), true);
     if !spec.reasons.is_empty() {
         push(out, "\n| reason | found |\n|---|---|");
         for (name, found) in spec.reasons {
@@ -129,7 +129,8 @@ fn stage(out: &mut String, spec: &StageSpec) {
     }
 }
 
-fn options(out: &mut String, schema: &Json) {
+/// The table of options; `deep` shows those inside of maps, too, which have no section of their own.
+fn options(out: &mut String, schema: &Json, deep: bool) {
     let Some(properties) = schema.get("properties").and_then(Json::as_object).filter(|map| !map.is_empty())
     else {
         push(out, "\nNo options.");
@@ -143,6 +144,17 @@ fn options(out: &mut String, schema: &Json) {
         .filter_map(Json::as_str)
         .collect();
     push(out, "\n| option | type | default | meaning |\n|---|---|---|---|");
+    rows(out, "", properties, &required, (schema, deep));
+}
+
+/// A row for each option, and below one that is a map with options of its own a row for each of those.
+fn rows(
+    out: &mut String,
+    above: &str,
+    properties: &serde_json::Map<String, Json>,
+    required: &[&str],
+    (root, deep): (&Json, bool),
+) {
     for (name, property) in properties {
         let default = match property.get("default") {
             Some(value) if !value.is_null() => format!("`{}`", cell(&value.to_string())),
@@ -150,8 +162,24 @@ fn options(out: &mut String, schema: &Json) {
             _ => "none".to_owned(),
         };
         let doc = property.get("description").and_then(Json::as_str).unwrap_or_default();
-        push(out, &format!("| `{name}` | {} | {default} | {} |", type_of(property, schema), cell(doc)));
+        push(out, &format!("| `{above}{name}` | {} | {default} | {} |", type_of(property, root), cell(doc)));
+        let inner = only_map(property, root).filter(|_| deep);
+        if let Some(inner) = inner.and_then(|inner| inner["properties"].as_object()) {
+            rows(out, &format!("{above}{name}."), inner, &[], (root, deep));
+        }
     }
+}
+
+/// The schema of a map with fixed keys, where an option is that and, but for nothing, no other thing.
+fn only_map<'s>(property: &'s Json, root: &'s Json) -> Option<&'s Json> {
+    if let Some(name) = property.get("$ref").and_then(Json::as_str) {
+        return only_map(root.get("$defs")?.get(name.strip_prefix("#/$defs/")?)?, root);
+    }
+    if let Some(choices) = property.get("anyOf").and_then(Json::as_array) {
+        let mut some = choices.iter().filter(|choice| choice.get("type").is_none_or(|kind| kind != "null"));
+        return some.next().filter(|_| some.next().is_none()).and_then(|choice| only_map(choice, root));
+    }
+    property.get("properties").is_some().then_some(property)
 }
 
 /// A type as users read it: `number 0..1`, `a or b`, `list of text`.
