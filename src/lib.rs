@@ -11,7 +11,7 @@
 //! | [`io`] | files, and objects of stores: codecs, atomic output, document files, sorted runs | document, error | know stages |
 //! | [`models`] | small models: fastText, n-gram language models, SentencePiece | text, io, error | know the pipeline |
 //! | [`stage`] | the traits, how a stage describes itself, what is counted | document, text, io, error | know a named stage |
-//! | `stages/read` | WARC, WET, JSONL, Parquet to documents | stage, document, text, io, error | import another stage room |
+//! | `stages/read` | WARC, WET, JSONL, Parquet, Common Crawl to documents | stage, document, text, io, error | import another stage room |
 //! | `stages/extract` | HTML to main text | the same | the same |
 //! | `stages/filter` | judges of one document | the same, models | the same |
 //! | `stages/rewrite` | changes to one document: personal data | the same | the same |

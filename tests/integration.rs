@@ -6,6 +6,8 @@ mod architecture;
 mod bad_pipelines;
 #[path = "suite/classifier.rs"]
 mod classifier;
+#[path = "suite/common_crawl.rs"]
+mod common_crawl;
 mod crawl;
 #[path = "bench/data.rs"]
 mod data;

@@ -152,6 +152,8 @@ fn flows(loaded: &Loaded) -> Vec<(String, String)> {
         number += 2;
     }
     for (name, what) in [
+        ("cc-select", "index of the crawl > places of the chosen records"),
+        ("cc-ranges", "places > places by file"),
         ("tokenizer-count", "corpus/ > counted pieces"),
         ("tokenizer-merge", "counted pieces > tokenizer.json"),
         ("tokens-encode", "corpus/ > token documents in shuffle cells"),

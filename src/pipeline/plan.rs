@@ -17,6 +17,9 @@ use crate::tokens::{TokenizerConfig, TokensConfig};
 /// Changes whenever the same plan would write other bytes than before.
 pub const FORMAT: u32 = 1;
 
+/// Options of readers that change no output byte: how fast a server is asked.
+const NOT_SEALED: &[&str] = &["max_requests_per_sec"];
+
 /// Everything that decides a run's output.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
@@ -110,13 +113,17 @@ impl Plan {
         names
     }
 
-    /// Computes the fingerprint over everything else.
+    /// Computes the fingerprint over everything else that decides what is written.
     ///
     /// # Panics
     /// Never: a plan can always be written as JSON.
     pub fn seal(&mut self) {
         self.fingerprint.clear();
-        let bytes = serde_json::to_vec(self).expect("a plan holds only strings, numbers, lists and maps");
+        let mut sealed = self.clone();
+        for options in sealed.inputs.iter_mut().filter_map(|input| input.options.as_object_mut()) {
+            options.retain(|name, _| !NOT_SEALED.contains(&name.as_str()));
+        }
+        let bytes = serde_json::to_vec(&sealed).expect("a plan holds only strings, numbers, lists and maps");
         self.fingerprint = format!("{:032x}", xxhash_rust::xxh3::xxh3_128(&bytes));
     }
 

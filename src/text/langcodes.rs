@@ -319,6 +319,12 @@ pub fn normalise(label: &str) -> Option<Cow<'static, str>> {
     parse(label).map(|tag| tag.language)
 }
 
+/// The ISO 639-3 code of a language that has a two-letter code, of a macrolanguage its own: `zho` for `zh`.
+#[must_use]
+pub fn three_letters(code: &str) -> Option<&'static str> {
+    PAIRS.iter().find(|(two, _)| *two == code).map(|(_, three)| *three)
+}
+
 /// Whether a code says that text is in no one language: `und`, `zxx`, `mul`, `mis`.
 #[must_use]
 pub fn is_no_language(code: &str) -> bool {

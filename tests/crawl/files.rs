@@ -58,6 +58,7 @@ pub(super) fn crawl() -> Crawl {
         let bytes = warc(&name, part, &banks, number as u64, &mut rng, &mut manifest);
         files.push((name, bytes));
     }
+    let index = super::index::files(&files, &pages);
     files.push(("text-00000.warc.wet.gz".to_owned(), wet_file(wet, &banks, &mut manifest)));
     files.push(("documents.jsonl".to_owned(), jsonl_file(jsonl, &mut manifest)));
     files.push(("documents.parquet".to_owned(), parquet_file(parquet, &mut manifest)));
@@ -65,6 +66,7 @@ pub(super) fn crawl() -> Crawl {
     files.push(("broken.jsonl".to_owned(), super::broken::jsonl(&mut manifest)));
     files.push(("keywords.txt".to_owned(), (KEYWORDS.join("\n") + "\n").into_bytes()));
     files.push(("banned_domains.txt".to_owned(), (BANNED_DOMAINS.join("\n") + "\n").into_bytes()));
+    files.extend(index);
     files.push(("manifest.tsv".to_owned(), manifest.0.into_bytes()));
     Crawl { pages, files }
 }
@@ -250,6 +252,18 @@ fn no_page(
     gzip(&records.response(&url, &response))
 }
 
+/// ISO 639-3 code, as Common Crawl writes languages.
+pub(super) fn three_letters(language: &str) -> &'static str {
+    match language {
+        "en" => "eng",
+        "zh" => "zho",
+        "de" => "deu",
+        "es" => "spa",
+        "ar" => "ara",
+        _ => "jpn",
+    }
+}
+
 /// Text of pages with the lines of boilerplate that plain text extraction leaves in.
 fn wet_file(pages: &[Page], banks: &[Bank], manifest: &mut Manifest) -> Vec<u8> {
     let file = "text-00000.warc.wet.gz";
@@ -260,16 +274,8 @@ fn wet_file(pages: &[Page], banks: &[Bank], manifest: &mut Manifest) -> Vec<u8> 
         let bank = banks.iter().find(|bank| bank.language == page.language).expect("its own bank");
         let nav = bank.ui("nav").join("\n");
         let text = format!("{}\n{nav}\n{}\n{}\n", page.title, page.text(), bank.ui("footer")[0]);
-        let language = match page.language {
-            "en" => "eng",
-            "zh" => "zho",
-            "de" => "deu",
-            "es" => "spa",
-            "ar" => "ara",
-            _ => "jpn",
-        };
         manifest.add(file, records.count, page);
-        out.extend(gzip(&records.conversion(&page.url, language, &text)));
+        out.extend(gzip(&records.conversion(&page.url, three_letters(page.language), &text)));
     }
     out
 }

@@ -8,6 +8,7 @@
 mod broken;
 mod files;
 mod grammar;
+mod index;
 mod page;
 mod rng;
 mod similar;
@@ -33,7 +34,9 @@ fn fixture_crawl_is_what_the_generator_makes() {
     if std::env::var_os("TAMIS_BLESS").is_some() {
         std::fs::create_dir_all(&folder).unwrap();
         for (name, bytes) in &files {
-            std::fs::write(folder.join(name), bytes).unwrap();
+            let path = folder.join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, bytes).unwrap();
         }
     }
     let mut total_bytes = 0;

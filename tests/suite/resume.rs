@@ -73,6 +73,17 @@ fn every_way_of_deduplication_survives_kills() {
 }
 
 #[test]
+fn a_selection_of_a_crawl_survives_kills() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (calm, killed) = (folder.path().join("calm"), folder.path().join("killed"));
+    let yaml = super::common_crawl::pipeline(folder.path());
+    let started = Instant::now();
+    run_pipeline(&yaml, &calm, &[]);
+    run_with_kills(&yaml, &killed, &["--threads", "2"], started.elapsed(), 6);
+    assert_same_outputs(&calm, &killed);
+}
+
+#[test]
 fn a_dump_against_an_earlier_run_survives_kills() {
     const SIGNATURES: &str = "stages.minhash_dedup.keep_signatures=true";
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -1,7 +1,8 @@
-//! Stages of the read room: bytes of input files to documents. One file per format; what they share is
+//! Stages of the read room: bytes of input files to documents. One file per format, and `cc` for whole crawls; what they share is
 //! private: `records.rs` and `framing.rs` (WARC), `header.rs`, `http.rs`, `lines.rs`, `fields.rs`,
 //! `columns.rs`.
 
+pub mod cc;
 mod columns;
 mod fields;
 mod framing;
@@ -24,4 +25,4 @@ pub mod wet;
 use crate::stage::StageSpec;
 
 /// Every stage of this room, in the order of the reference.
-pub static STAGES: &[&StageSpec] = &[&warc::SPEC, &wet::SPEC, &jsonl::SPEC, &parquet::SPEC];
+pub static STAGES: &[&StageSpec] = &[&warc::SPEC, &wet::SPEC, &jsonl::SPEC, &parquet::SPEC, &cc::SPEC];

@@ -144,22 +144,29 @@ impl Reader for ParquetReader {
 }
 
 /// An open file with its metadata.
-struct Table {
-    file: crate::io::File,
-    metadata: ArrowReaderMetadata,
+pub(super) struct Table {
+    pub file: crate::io::File,
+    pub metadata: ArrowReaderMetadata,
 }
 
 /// Cause and particulars of a quarantine entry.
-type Fault = (&'static str, String);
+pub(super) type Fault = (&'static str, String);
 
 impl Table {
     fn open(path: &str) -> Result<std::result::Result<Self, Fault>> {
+        Self::open_with(path, ArrowReaderOptions::new())
+    }
+
+    pub(super) fn open_with(
+        path: &str,
+        options: ArrowReaderOptions,
+    ) -> Result<std::result::Result<Self, Fault>> {
         let file = crate::io::open(path)?;
         let file_bytes = file.size().map_err(Error::io("look at", path))?;
         if file_bytes == 0 {
             return Ok(Err(("empty_file", "the file holds nothing".to_owned())));
         }
-        let load = || ArrowReaderMetadata::load(&file, ArrowReaderOptions::new());
+        let load = || ArrowReaderMetadata::load(&file, options);
         let metadata = match guarded(load) {
             Ok(metadata) => metadata,
             Err(detail) => return file.take_fault().map_or(Ok(Err((CORRUPT, detail))), Err),
@@ -184,21 +191,21 @@ impl Table {
         Ok(Ok(Self { file, metadata }))
     }
 
-    fn group_rows(&self, group: usize) -> u64 {
+    pub(super) fn group_rows(&self, group: usize) -> u64 {
         u64::try_from(self.metadata.metadata().row_group(group).num_rows()).unwrap_or(0)
     }
 
-    fn take_fault(&self) -> Option<Error> {
+    pub(super) fn take_fault(&self) -> Option<Error> {
         self.file.take_fault()
     }
 
-    fn groups(&self) -> usize {
+    pub(super) fn groups(&self) -> usize {
         self.metadata.metadata().num_row_groups()
     }
 }
 
 /// Runs the decoder so that an error and a panic look alike.
-fn guarded<T, E: std::fmt::Display>(work: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
+pub(super) fn guarded<T, E: std::fmt::Display>(work: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(found)) => Ok(found),
         Ok(Err(error)) => Err(error.to_string()),

@@ -10,15 +10,22 @@
 //! its place in the decompressed stream. A [`Position`] inside a shared member carries [`STREAM`]; reopening
 //! there walks the file from its beginning, so that it arrives in exactly the same state.
 
+use std::ops::Range;
+
+use crate::document::Media;
 use crate::error::{Error, Result};
-use crate::io::codec::{Begin, Codec, Damage, Fill, Input};
+use crate::io::codec::{Begin, Codec, Damage, Fill, GZIP_MAGIC, Input};
 use crate::stage::Position;
 
 use super::framing::{self, MAGIC, MAX_VERSION_LINE_BYTES};
 use super::header::{Header, end_of_block};
+use super::http;
 
 /// Set in [`Position::offset`] where the rest is a place in the decompressed stream of a compressed file.
 pub(super) const STREAM: u64 = 1 << 63;
+
+/// Cause of the quarantine entry for a record of which an index tells a wrong place.
+pub(super) const WRONG_ENTRY: &str = "wrong_index_entry";
 
 /// Largest header block.
 const MAX_HEADER_BYTES: usize = 256 << 10;
@@ -90,25 +97,14 @@ pub(super) struct Records {
     base: Option<u64>,
     opened_at: u64,
     header: Header,
-    content: std::ops::Range<usize>,
+    content: Range<usize>,
     large_head: Option<Vec<u8>>,
 }
 
 impl Records {
     /// Opens a file at the start or at a position that [`Records::position`] returned.
     pub(super) fn open(path: &str, at: Option<&Position>, max_record_bytes: u64) -> Result<Self> {
-        let mut records = Self {
-            input: Input::open(path)?,
-            path: path.to_owned(),
-            max_record_bytes,
-            next_record: 0,
-            spent: 0,
-            base: Some(0),
-            opened_at: 0,
-            header: Header::default(),
-            content: 0..0,
-            large_head: None,
-        };
+        let mut records = Self::of(Input::open(path)?, path, max_record_bytes);
         let Some(at) = at else { return Ok(records) };
         if at.offset & STREAM != 0 {
             records.walk_to(at.offset)?;
@@ -119,6 +115,87 @@ impl Records {
         }
         records.next_record = at.record;
         Ok(records)
+    }
+
+    /// Opens a stretch of a gzip file for [`Records::member_at`].
+    pub(super) fn open_stretch(path: &str, stretch: Range<u64>, max_record_bytes: u64) -> Result<Self> {
+        Ok(Self::of(Input::open_stretch(path, stretch)?, path, max_record_bytes))
+    }
+
+    fn of(input: Input, path: &str, max_record_bytes: u64) -> Self {
+        Self {
+            input,
+            path: path.to_owned(),
+            max_record_bytes,
+            next_record: 0,
+            spent: 0,
+            base: Some(0),
+            opened_at: 0,
+            header: Header::default(),
+            content: 0..0,
+            large_head: None,
+        }
+    }
+
+    /// Reads the one record that is said to have the gzip member at these bytes of the file to itself; nothing else of the file
+    /// is looked at. Where no such record lies there, that is a [`WRONG_ENTRY`]; damage inside it is what it is elsewhere.
+    ///
+    /// # Errors
+    /// Where the machine fails.
+    pub(super) fn member_at(&mut self, bytes: Range<u64>, number: u64) -> Result<Step> {
+        self.spent = 0;
+        self.next_record = number;
+        self.input.member_at(bytes.clone())?;
+        let wrong = |detail: &str| {
+            let detail = format!("the index says {} bytes: {detail}", bytes.end - bytes.start);
+            Ok(Step::Bad(Bad { offset: bytes.start, record: number, cause: WRONG_ENTRY, detail }))
+        };
+        let head = self.input.peek(GZIP_MAGIC.len())?;
+        if head.is_empty() {
+            return wrong("the file ends before");
+        }
+        if http::sniff(head) == Some(Media::Html) || head.starts_with(b"<?xml") {
+            let shown = String::from_utf8_lossy(head.get(..60).unwrap_or(head)).into_owned();
+            let path = &self.path;
+            return Err(Error::Failed(format!(
+                "`{path}` should hold a gzip member at {}, but what came begins with {shown:?}: the server sent something else",
+                bytes.start
+            )));
+        }
+        if !head.starts_with(&GZIP_MAGIC) {
+            return wrong("no gzip member begins there");
+        }
+        match self.advance()? {
+            Step::End => wrong("nothing lies there"),
+            // What is cut lies in the window where its member is intact: then the record is at fault.
+            Step::Bad(bad) if bad.cause == "truncated_record" && self.spent == 0 => {
+                wrong("its gzip member does not end there")
+            }
+            Step::Bad(bad) if bad.cause == "truncated_record" => Ok(Step::Bad(Bad {
+                offset: bytes.start,
+                detail: "its gzip member ends inside the record".to_owned(),
+                ..bad
+            })),
+            Step::Bad(bad) => Ok(Step::Bad(Bad { offset: bytes.start, record: number, ..bad })),
+            Step::Record(record) => {
+                let alone = self.between_members() && record.offset == bytes.start;
+                if !alone {
+                    return wrong("its gzip member holds more than one record");
+                }
+                if self.input.packed_offset() != bytes.end {
+                    return wrong("its gzip member ends before");
+                }
+                Ok(Step::Record(record))
+            }
+        }
+    }
+
+    /// Whether the file is compressed with gzip, and its first bytes (those at hand) where it is not.
+    ///
+    /// # Errors
+    /// Where the machine fails.
+    pub(super) fn not_gzip(&mut self) -> Result<Option<&[u8]>> {
+        if self.input.codec() == Codec::Gzip { Ok(None) } else { self.input.peek(1).map(Some) }
     }
 
     fn walk_to(&mut self, offset: u64) -> Result<()> {

@@ -41,16 +41,28 @@ pub(super) struct Origin {
     pub split: u32,
     pub file: Arc<str>,
     pub source: Arc<str>,
+    /// Path of the file in its crawl, where ids of documents go by that.
+    crawl_path: Option<Arc<str>>,
 }
 
 impl Origin {
     pub(super) fn new(split: u32, file: &str, source: &str) -> Self {
-        Self { split, file: Arc::from(file), source: Arc::from(source) }
+        Self { split, file: Arc::from(file), source: Arc::from(source), crawl_path: None }
+    }
+
+    /// The same in a crawl whose every record is known by its file and offset: ids hold neither the place of the crawl nor the
+    /// number of the record.
+    pub(super) fn in_crawl(mut self, path: &str) -> Self {
+        self.crawl_path = Some(Arc::from(path));
+        self
     }
 
     /// An empty document at this place.
     pub(super) fn document(&self, offset: u64, record: u64) -> Box<Document> {
-        let id = Document::derived_id(&self.file, offset, record);
+        let id = match &self.crawl_path {
+            Some(path) => Document::derived_id(path, offset, 0),
+            None => Document::derived_id(&self.file, offset, record),
+        };
         let mut doc = Document::new(Ordinal { split: self.split, record }, id, String::new());
         doc.source = Arc::clone(&self.source);
         doc.file = Arc::clone(&self.file);

@@ -23,7 +23,7 @@ const SUFFIXES: &[&str] = &[".wet", ".wet.gz", ".wet.zst"];
 /// Header that the field comes from.
 const LANGUAGES_HEADER: &str = "WARC-Identified-Content-Language";
 /// Name of the field.
-const LANGUAGES_FIELD: &str = "cc_languages";
+pub(super) const LANGUAGES_FIELD: &str = "cc_languages";
 /// How far [`Reader::passthrough`] looks.
 const LOOK_RECORDS: u32 = 1000;
 const LOOK_BYTES: u64 = 1 << 20;
@@ -116,8 +116,8 @@ impl Reader for WetReader {
 }
 
 /// Makes documents of conversions.
-struct Texts {
-    max_record_bytes: u64,
+pub(super) struct Texts {
+    pub max_record_bytes: u64,
 }
 
 impl Judge for Texts {
