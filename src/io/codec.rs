@@ -161,11 +161,20 @@ impl Input {
         let mut input = Self::unread_file(path)?;
         input.codec = Codec::Gzip;
         input.decoder = gzip_decoder();
-        input.file.end_at(stretch.end);
-        input.seek_packed(stretch.start)?;
-        input.stop = stretch.start;
-        input.stretch_end = stretch.end;
+        input.go_to_stretch(stretch)?;
         Ok(input)
+    }
+
+    /// Goes to another stretch of the file, of which then nothing else is read.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the file cannot be read.
+    pub fn go_to_stretch(&mut self, stretch: Range<u64>) -> Result<()> {
+        self.file.end_at(stretch.end);
+        self.seek_packed(stretch.start)?;
+        self.stop = stretch.start;
+        self.stretch_end = stretch.end;
+        Ok(())
     }
 
     /// Goes to the member that lies at these bytes of the file, and lets the file end behind it until the next call. The bytes

@@ -157,18 +157,18 @@ fn of_refusal(refusal: &Refusal, server: &str, patience: &Patience) -> (ErrorKin
                 "there is no room left in {server}: {refusal}\n = hint: make room, then start again: what is done stays done"
             ),
         ),
-        (403 | 401, "AccessDenied" | "AllAccessDisabled" | "AuthorizationFailure") => (
-            ErrorKind::PermissionDenied,
-            Mistake,
-            format!(
-                "{server} forbids it: {refusal}\n = hint: these credentials need the right to list, read and write there"
-            ),
-        ),
         (403 | 401, _) if is_web => (
             ErrorKind::PermissionDenied,
             Mistake,
             format!(
                 "{server} refuses: {refusal}\n = hint: servers of public crawls block addresses that ask too fast: wait some minutes, then ask for less at a time (`max_requests_per_sec`, fewer workers), or read `s3://` with credentials"
+            ),
+        ),
+        (403 | 401, "AccessDenied" | "AllAccessDisabled" | "AuthorizationFailure") => (
+            ErrorKind::PermissionDenied,
+            Mistake,
+            format!(
+                "{server} forbids it: {refusal}\n = hint: these credentials need the right to list, read and write there"
             ),
         ),
         (403 | 401, _) => (

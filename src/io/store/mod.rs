@@ -173,6 +173,7 @@ impl Patience {
 
     /// Waits before the next try; false where there is to be none.
     async fn wait(&mut self, location: &Location, error: &object_store::Error) -> bool {
+        polite::trouble_at(&location.root);
         let waited = self.since.elapsed();
         let left = retry_time().saturating_sub(waited);
         if left.is_zero() {
@@ -196,7 +197,9 @@ impl Patience {
 }
 
 /// Who is told that we wait.
-static LISTENER: OnceLock<Box<dyn Fn(&str) + Send + Sync>> = OnceLock::new();
+static LISTENER: OnceLock<Listener> = OnceLock::new();
+
+type Listener = Box<dyn Fn(&str) + Send + Sync>;
 
 /// Tells a listener, twice a minute at most, that a store keeps this process waiting. The first listener stays.
 pub fn when_waiting(listener: impl Fn(&str) + Send + Sync + 'static) {

@@ -168,6 +168,19 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// A body came to no good end: where repetitions are limited, the next request waits.
+pub(super) fn trouble_at(root: &str) {
+    if let Some(authority) = authority_of(root) {
+        lock(&pace_of(authority)).trouble(Instant::now(), None);
+    }
+}
+
+/// Host and port of an address of the web.
+fn authority_of(address: &str) -> Option<&str> {
+    let (scheme, rest) = address.split_once("://")?;
+    if scheme.starts_with("http") { rest.split('/').next() } else { None }
+}
+
 /// Limits the requests of this process to any one server.
 pub fn limit_requests(requests_per_sec: f64) {
     *lock(&ALL) = interval(requests_per_sec);
@@ -175,11 +188,8 @@ pub fn limit_requests(requests_per_sec: f64) {
 
 /// Limits the requests to the server of an address, and how soon a failed one is repeated. Local paths need no limit.
 pub fn be_polite(address: &str, requests_per_sec: f64, repetitions_per_sec: f64) {
-    let Some((scheme, rest)) = address.split_once("://") else { return };
-    if !scheme.starts_with("http") {
-        return;
-    }
-    let pace = pace_of(rest.split('/').next().unwrap_or_default());
+    let Some(authority) = authority_of(address) else { return };
+    let pace = pace_of(authority);
     let mut pace = lock(&pace);
     pace.interval = interval(requests_per_sec);
     pace.repetition = interval(repetitions_per_sec);

@@ -87,7 +87,13 @@ impl Remote {
 
     /// Nothing behind this place will be read: a stream asks for no more.
     pub(in crate::io) fn end_at(&mut self, end: u64) {
-        self.end = end.min(self.size());
+        let end = end.min(self.size());
+        if let Mode::Stream(pieces) = &mut self.mode
+            && end != self.end
+        {
+            *pieces = None;
+        }
+        self.end = end;
     }
 
     /// A second reader of the same object, at its beginning.

@@ -92,12 +92,13 @@ pub struct Config {
     #[serde(default = "default_base")]
     #[schemars(length(min = 1))]
     pub base: String,
-    /// Requests per second, at most, that this process sends to `base`, above 0. A whole file is one request or a few, a selected
-    /// record up to one. Common Crawl refuses clients that are too fast; workers on other machines count for themselves. A run goes
-    /// on with another number where it was interrupted. Default: 1.
-    #[serde(default = "default_requests_per_sec")]
+    /// Requests per second, at most, that this process sends to a `base` of `https://`, above 0. A whole file is two requests, a
+    /// selected record up to one. Common Crawl refuses clients that are too fast; workers on other machines count for themselves; a
+    /// request that failed is repeated once a second at most. Object stores are limited by `--max-requests-per-sec`. A run goes on
+    /// with another number where it was interrupted. Default: 1.
+    #[serde(default)]
     #[schemars(range(min = 0.001, max = 10000.0))]
-    pub max_requests_per_sec: f64,
+    pub max_requests_per_sec: Option<f64>,
     /// Name of this input in the `source` column. Default: `cc`.
     #[serde(default = "default_source")]
     pub source: String,
@@ -109,10 +110,6 @@ pub struct Config {
 
 fn default_base() -> String {
     "https://data.commoncrawl.org".to_owned()
-}
-
-fn default_requests_per_sec() -> f64 {
-    DEFAULT_REQUESTS_PER_SEC
 }
 
 fn default_source() -> String {
@@ -134,27 +131,19 @@ pub enum Kind {
     Wet,
 }
 
-/// How fast a server may be asked.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Pace {
-    /// Where the files lie.
-    pub base: String,
-    /// Requests per second of one process.
-    pub requests_per_sec: f64,
-    /// Of these, such as repeat one that was refused.
-    pub retries_per_sec: f64,
-}
-
-impl Config {
-    /// How fast `base` may be asked; none for a local folder.
-    #[must_use]
-    pub fn pace(&self) -> Option<Pace> {
-        (!is_local(&self.base)).then(|| Pace {
-            base: self.base.clone(),
-            requests_per_sec: self.max_requests_per_sec,
-            retries_per_sec: RETRIES_PER_SEC.min(self.max_requests_per_sec),
-        })
+/// Tells the client how fast `base` may be asked.
+fn be_polite(config: &Config) -> Result<(), Vec<OptionError>> {
+    let is_web = config.base.starts_with("https://") || config.base.starts_with("http://");
+    if !is_web && config.max_requests_per_sec.is_some() {
+        let error = OptionError::new(
+            "max_requests_per_sec",
+            format!("is for web servers, which `{}` is none of", config.base),
+        );
+        return Err(vec![error.hint("`--max-requests-per-sec` limits requests to object stores")]);
     }
+    let requests = config.max_requests_per_sec.unwrap_or(DEFAULT_REQUESTS_PER_SEC);
+    io::store::be_polite(&config.base, requests, RETRIES_PER_SEC.min(requests));
+    Ok(())
 }
 
 fn is_local(base: &str) -> bool {
@@ -166,6 +155,7 @@ fn build(options: serde_json::Value, cx: &mut BuildContext) -> Result<Built, Vec
     while config.base.len() > 1 && config.base.ends_with('/') {
         config.base.pop();
     }
+    be_polite(&config)?;
     let choice = lists::Choice::new(&config);
     let criteria = match &config.select {
         None => Ok(None),

@@ -122,6 +122,11 @@ impl Records {
         Ok(Self::of(Input::open_stretch(path, stretch)?, path, max_record_bytes))
     }
 
+    /// Goes to another stretch of the file that [`Records::open_stretch`] opened.
+    pub(super) fn go_to_stretch(&mut self, stretch: Range<u64>) -> Result<()> {
+        self.input.go_to_stretch(stretch)
+    }
+
     fn of(input: Input, path: &str, max_record_bytes: u64) -> Self {
         Self {
             input,

@@ -73,9 +73,7 @@ pub(super) fn places(
         let Some((pages, looked_at)) = part.pages(group) else { continue };
         rows += looked_at;
         let mut batches = part.read(group, pages)?;
-        while let Some(batch) =
-            guarded(|| batches.next().transpose()).map_err(|what| Error::damaged(path, what))?
-        {
+        while let Some(batch) = guarded(|| batches.next().transpose()).map_err(|what| part.fault(what))? {
             env.check_cancel()?;
             part.places(&batch, take)?;
         }
@@ -180,7 +178,12 @@ impl<'s> Part<'s> {
             }
             builder.build().map_err(|error| error.to_string())
         };
-        guarded(open).map_err(|what| Error::damaged(self.path, what))
+        guarded(open).map_err(|what| self.fault(what))
+    }
+
+    /// A store that failed, or else damage.
+    fn fault(&self, what: String) -> Error {
+        self.table.take_fault().unwrap_or_else(|| Error::damaged(self.path, what))
     }
 
     fn places(&self, batch: &RecordBatch, take: &mut dyn FnMut(Place) -> Result<()>) -> Result<()> {

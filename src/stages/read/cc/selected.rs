@@ -107,13 +107,18 @@ impl Selected {
     /// Reads one record, going on in the open stretch where it lies in there.
     fn read(&mut self, bytes: Range<u64>, number: u64) -> Result<Item> {
         let within = |left: &Range<u64>| left.start <= bytes.start && bytes.end <= left.end;
-        let open = self.open.take().filter(|(_, left)| within(left));
-        let (mut records, stretch) = if let Some(open) = open {
-            open
-        } else {
-            let stretch = bytes.start..self.stretch_end(&bytes)?;
-            let max_record_bytes = self.judge.max_record_bytes;
-            (Records::open_stretch(&self.origin.file, stretch.clone(), max_record_bytes)?, stretch)
+        let (mut records, stretch) = match self.open.take() {
+            Some((records, left)) if within(&left) => (records, left),
+            Some((mut records, _)) => {
+                let stretch = bytes.start..self.stretch_end(&bytes)?;
+                records.go_to_stretch(stretch.clone())?;
+                (records, stretch)
+            }
+            None => {
+                let stretch = bytes.start..self.stretch_end(&bytes)?;
+                let max_record_bytes = self.judge.max_record_bytes;
+                (Records::open_stretch(&self.origin.file, stretch.clone(), max_record_bytes)?, stretch)
+            }
         };
         let wrong = |detail: String| self.origin.bad(bytes.start, number, WRONG_ENTRY, detail);
         let item = match records.member_at(bytes.clone(), number)? {

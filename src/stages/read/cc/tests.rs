@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::select::{Criteria, Select, Selection, may_hold};
 use super::testing::{CRAWL, Crawl, Found, Layout, PAGES, Row, below, env, everything, found, walk};
-use super::{Config, index};
+use super::{BuildContext, index};
 use crate::document::Document;
 use crate::stage::{Position, Reader};
 use crate::stages::read::testing::{gzip, reader, record, response};
@@ -163,16 +163,13 @@ fn a_changed_list_changes_what_the_plan_holds() {
 }
 
 #[test]
-fn the_pace_is_for_servers_only() {
-    let pace = |base: &str, most: f64| {
-        let config: Config =
-            serde_json::from_value(json!({ "crawl": CRAWL, "base": base, "max_requests_per_sec": most }))
-                .unwrap();
-        config.pace().map(|pace| (pace.base, pace.requests_per_sec, pace.retries_per_sec))
-    };
-    assert_eq!(pace("/data/crawls", 4.0), None);
-    assert_eq!(pace("s3://commoncrawl", 4.0), Some(("s3://commoncrawl".to_owned(), 4.0, 1.0)));
-    assert_eq!(pace("https://a.example", 0.2), Some(("https://a.example".to_owned(), 0.2, 0.2)));
+fn the_pace_is_for_web_servers_only() {
+    for base in ["/data/crawls", "s3://commoncrawl"] {
+        let options = json!({ "crawl": CRAWL, "base": base, "max_requests_per_sec": 4.0 });
+        let errors = (super::SPEC.build)(options, &mut BuildContext::default()).err().unwrap();
+        assert_eq!((errors.len(), errors[0].key.as_str()), (1, "max_requests_per_sec"));
+        assert!(errors[0].message.contains("is for web servers"), "{}", errors[0].message);
+    }
 }
 
 /// What the rows that fit name, read the plain way.
