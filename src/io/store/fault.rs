@@ -42,6 +42,8 @@ impl Refusal {
         match self.status {
             408 | 425 | 429 => true,
             400 => matches!(self.code(), "RequestTimeout" | "IncompleteBody" | "BadDigest"),
+            // Not implemented will not be so later.
+            501 => false,
             status => status >= 500,
         }
     }
