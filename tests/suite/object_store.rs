@@ -47,6 +47,9 @@ fn store(faults: Faults) -> Store {
     let store = Store::start(options);
     for entry in std::fs::read_dir(root().join("fixtures/crawl")).expect("the crawl is there") {
         let path = entry.expect("entry is readable").path();
+        if path.is_dir() {
+            continue;
+        }
         let name = path.file_name().expect("a name").to_string_lossy().into_owned();
         store.put("crawl", &format!("in/{name}"), &std::fs::read(&path).expect("file is readable"));
     }

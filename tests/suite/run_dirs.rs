@@ -136,14 +136,25 @@ fn status_tells_what_is_done_and_what_failed() {
     assert_eq!(task().status.code(), Some(1));
     let shown = status();
     let line = shown.lines().find(|line| line.starts_with(pass)).expect("a line").to_owned();
-    assert_eq!(line.split_whitespace().skip(1).take(3).collect::<Vec<_>>(), ["1", "0", "1"], "{shown}");
+    assert_eq!(line.split_whitespace().skip(1).take(4).collect::<Vec<_>>(), ["1", "0", "0", "1"], "{shown}");
     assert!(shown.contains(&format!("task 0 of {pass} failed: cannot open")), "{shown}");
     let json = stdout(&run(&["--log-format", "json", "status", &dir]));
     let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!((&json["finished"], &json["passes"][0]["done"]), (&false.into(), &1.into()));
 
+    // As if a worker elsewhere had begun with it again; once it is done, whoever did it, nobody works on it.
+    let running = run_dir.join("work/running").join(pass);
+    std::fs::create_dir_all(&running).expect("writable");
+    std::fs::write(running.join("000000.json"), "{\"machine\": \"elsewhere\", \"process\": 7}")
+        .expect("writable");
+    let row = |text: String| {
+        let line = text.lines().find(|line| line.starts_with(pass)).expect("a line");
+        line.split_whitespace().skip(1).map(str::to_owned).take(3).collect::<Vec<_>>()
+    };
+    assert_eq!(row(status()), ["1", "0", "1"]);
     std::fs::write(&parts, kept).expect("writable");
     assert_eq!(task().status.code(), Some(0));
+    assert_eq!(row(status()), ["1", "1", "0"]);
     assert!(!status().contains("failed: "), "{}", status());
     let none = run(&["status", &folder.path().to_string_lossy()]);
     assert_eq!(none.status.code(), Some(2), "{}", stderr(&none));
