@@ -147,6 +147,12 @@ pub(super) fn train(args: &TrainArgs, format: LogFormat) -> Result<u8> {
 
 /// Nobody else may work in the folder.
 fn lock(dir: &Path) -> Result<folders::Lock> {
+    if crate::io::store::is_remote(dir) {
+        return Err(Error::User(format!(
+            "`{}`: a training writes into a local folder, where its metrics can grow\n = hint: `data` may be in a store; copy the model there when it is done",
+            dir.display()
+        )));
+    }
     crate::io::create_dir(dir)?;
     folders::lock(dir.join("lock"), false)?
         .ok_or_else(|| Error::User(format!("another process works in `{}`", dir.display())))

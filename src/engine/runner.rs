@@ -126,6 +126,8 @@ pub fn run_task(pass: &dyn Pass, task: u32, run: &RunDir, env: &TaskEnv) -> Resu
             }
             io::write_json_once(done, &report)
         }
+        // Somebody else was faster, and what a finished task needs no more may be gone.
+        Err(_) if io::exists(&done).unwrap_or(false) => Ok(()),
         Err(error) => {
             // An interrupted task has not failed. Where the record cannot be written either, the error itself says more; a store
             // that has not answered for minutes is not asked to keep it.

@@ -33,6 +33,11 @@ pub fn expand(patterns: &[String], suffixes: &[&str]) -> Result<Vec<String>, Vec
 fn expand_objects(pattern: &str, suffixes: &[&str], files: &mut Vec<String>) -> Result<(), String> {
     let message = |error: crate::error::Error| error.to_string();
     let wildcard = pattern.find(['*', '?', '[']);
+    if pattern.starts_with("http") && wildcard.is_some() {
+        return Err(format!(
+            "`{pattern}`: web servers have no lists to look a pattern up in; name the files, or give a list of them on standard input (`-`)"
+        ));
+    }
     if pattern.starts_with("http") {
         // Whether it is there shows when it is opened: a list may name a hundred thousand.
         store::Location::of(pattern).map_err(message)?;

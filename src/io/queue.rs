@@ -114,7 +114,7 @@ impl<R: Record> RunQueue<R> {
 
     fn path(&mut self) -> Result<PathBuf> {
         self.files += 1;
-        Ok(scratch::stand_in(&self.scratch)?.join(format!("queue-{:07}.run", self.files)))
+        Ok(scratch::private(&self.scratch)?.join(format!("queue-{:07}.run", self.files)))
     }
 
     fn open(&mut self, path: &Path) -> Result<()> {

@@ -98,14 +98,13 @@ impl<R: Record> Iterator for RunReader<R> {
 /// # Errors
 /// [`Error::Io`] where a run cannot be read or `scratch` cannot be written.
 pub fn merge<R: Record>(paths: &[PathBuf], scratch: &Path) -> Result<Merged<R>> {
-    let scratch = &scratch::stand_in(scratch)?;
     let mut level = paths.to_vec();
     let mut round = 0;
     let mut temporary: Vec<PathBuf> = Vec::new();
     while level.len() > MAX_FAN_IN {
         let mut next = Vec::new();
         for (number, group) in level.chunks(MAX_FAN_IN).enumerate() {
-            let path = scratch.join(format!("merge-{round}-{number}.run"));
+            let path = scratch::private(scratch)?.join(format!("merge-{round}-{number}.run"));
             write_sorted(&path, Merged::<R>::open(group)?)?;
             next.push(path);
         }
@@ -218,7 +217,7 @@ impl<R: Record> RunSorter<R> {
     }
 
     fn spill(&mut self) -> Result<()> {
-        let path = scratch::stand_in(&self.scratch)?.join(format!("spill-{:05}.run", self.runs.len()));
+        let path = scratch::private(&self.scratch)?.join(format!("spill-{:05}.run", self.runs.len()));
         write_run(&path, &mut self.records)?;
         self.records.clear();
         self.runs.push(path);

@@ -28,9 +28,7 @@ impl Pass for Count {
 
     fn run(&self, task: u32, env: &TaskEnv) -> Result<TaskReport> {
         let dir = self.layout.work("count");
-        let scratch = dir.join(format!("{task:05}.scratch"));
-        // What a killed process left of this task.
-        crate::io::remove_files(&crate::io::list(&scratch, "")?)?;
+        let scratch = crate::io::scratch::private(dir.join(format!("{task:05}.scratch")))?;
         let mut corpus = StringColumns::open(self.layout.corpus_file(task)?, &["text"])?;
         let mut splitter = Splitter::new()?;
         let mut table = PieceTable::default();

@@ -35,7 +35,7 @@ impl Merge {
     /// those are, and their bytes.
     fn add_up(&self, env: &TaskEnv) -> Result<(PathBuf, Option<Rank>)> {
         let counts = crate::io::list(self.layout.work("count"), ".pieces")?;
-        let dir = self.layout.work("merge");
+        let dir = crate::io::scratch::private(self.layout.work("merge").join("scratch"))?;
         let all = dir.join("all.pieces");
         let mut out = PieceWriter::create(&all)?;
         let limit = self.config.max_distinct_pieces as usize;

@@ -194,7 +194,6 @@ impl Pass for Shuffle {
         let width = Width::of(self.layout.encoder(&self.eos)?.vocab_size);
         let mut cell = Cell { files: self.dealt_files()?, width, memory, open: None, record: Vec::new() };
         let scratch = self.layout.work("shuffle").join(format!("{task:05}.scratch"));
-        crate::io::remove_files(&crate::io::list(&scratch, "")?)?;
         let mut sorter: RunSorter<Place> = RunSorter::new(scratch, env.memory_bytes / 4);
         index(&segments, &mut cell, env, |place| sorter.push(place))?;
         let name = format!("{}_{task:05}", self.name);

@@ -51,7 +51,8 @@ fn started(process: u32) -> Option<u64> {
 /// A lease that is held, and renewed, until it is dropped.
 pub struct Lease {
     location: Location,
-    stop: Arc<AtomicBool>,
+    /// Whether somebody else has taken it over.
+    is_lost: Arc<AtomicBool>,
     renewal: Option<tokio::task::JoinHandle<()>>,
 }
 
@@ -84,20 +85,22 @@ impl Lease {
                 Some(e_tag) => PutMode::Update(UpdateVersion { e_tag, version: None }),
             };
             let Some(version) = block_on(write(&location, &me, mode))? else { return Ok(None) };
-            let stop = Arc::new(AtomicBool::new(false));
-            let renewal = runtime().spawn(renew(location.clone(), me, version, Arc::clone(&stop)));
-            return Ok(Some(Self { location, stop, renewal: Some(renewal) }));
+            let is_lost = Arc::new(AtomicBool::new(false));
+            let renewal = runtime().spawn(renew(location.clone(), me, version, Arc::clone(&is_lost)));
+            return Ok(Some(Self { location, is_lost, renewal: Some(renewal) }));
         }
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
         if let Some(renewal) = self.renewal.take() {
             renewal.abort();
             // An error says that it was stopped, which is what we wait for.
             drop(block_on(renewal));
+        }
+        if self.is_lost.load(Ordering::Relaxed) {
+            return;
         }
         // Where it cannot be removed, the next one waits until it counts as dead.
         drop(super::remove(std::slice::from_ref(&self.location)));
@@ -137,13 +140,17 @@ async fn write(location: &Location, holder: &Holder, mode: PutMode) -> Result<Op
     location.retrying("write", work).await
 }
 
-async fn renew(location: Location, mut me: Holder, mut version: Option<String>, stop: Arc<AtomicBool>) {
-    while !stop.load(Ordering::Relaxed) {
+async fn renew(location: Location, mut me: Holder, mut version: Option<String>, is_lost: Arc<AtomicBool>) {
+    loop {
         tokio::time::sleep(RENEW_TIME).await;
         me.beat += 1;
         let mode = PutMode::Update(UpdateVersion { e_tag: version.clone(), version: None });
-        // Lost to somebody who took us for dead, or no answer for long: what we write is the same as theirs.
-        let Ok(Some(renewed)) = write(&location, &me, mode).await else { return };
-        version = renewed;
+        match write(&location, &me, mode).await {
+            Ok(Some(renewed)) => version = renewed,
+            // Taken over by somebody who took us for dead: what we write is the same as what they write.
+            Ok(None) => break is_lost.store(true, Ordering::Relaxed),
+            // No answer for minutes: the work itself will hear of it.
+            Err(_) => {}
+        }
     }
 }

@@ -11,14 +11,17 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
 use object_store::{MultipartUpload, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 
-use super::Location;
+use super::{Location, Remote};
 use crate::error::{Error, Result};
+use crate::io::scratch;
 
 /// Up to here an object goes up in one request.
 const SINGLE_BYTES: u64 = 16 << 20;
 /// Smallest part, and the most parts of an upload that S3 takes.
 const PART_BYTES: u64 = 8 << 20;
 const MAX_PARTS: u64 = 10_000;
+/// The most that S3 copies by itself.
+const COPIED_BYTES: u64 = 5 << 30;
 /// Parts that go up at once: with [`PART_BYTES`], 32 MiB of memory.
 const CONCURRENT_PARTS: usize = 4;
 
@@ -101,7 +104,13 @@ fn is_there(error: &Error) -> bool {
     matches!(error, Error::Io { source, .. } if source.kind() == std::io::ErrorKind::AlreadyExists)
 }
 
-/// Copies an object inside its store.
+/// Copies an object: inside its store where that can do it.
 pub(in crate::io) fn copy(from: &Location, to: &Location) -> Result<()> {
-    from.retry("copy", || from.store.copy(&from.key, &to.key))
+    if from.head()?.size <= COPIED_BYTES {
+        return from.retry("copy", || from.store.copy(&from.key, &to.key));
+    }
+    let mut object = Remote::open(from.clone(), true)?;
+    let mut file = scratch::unnamed_file()?;
+    let bytes = std::io::copy(&mut object, &mut file).map_err(Error::io("copy", &from.path))?;
+    put(to, &Put::File(Arc::new(file), bytes), false)
 }
