@@ -308,7 +308,7 @@ pub trait Reader: Send + Sync {
     /// # Errors
     /// Where the file cannot be asked.
     fn bytes(&self, file: &str) -> Result<Option<u64>> {
-        crate::io::paths::input_size(file).map(Some)
+        crate::io::paths::input_size(file)
     }
 
     /// Passes that must be done before the first file is opened, such as a look into an index. What they make is written into `dir`,

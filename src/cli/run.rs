@@ -107,6 +107,7 @@ pub(super) fn catch_signals() -> Result<Arc<AtomicBool>> {
             .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&cancel)))
             .map_err(|error| Error::Failed(format!("cannot listen for signals: {error}")))?;
     }
+    io::store::cancel_with(Arc::clone(&cancel));
     Ok(cancel)
 }
 

@@ -10,6 +10,7 @@ use arrow_array::{Array, ArrayRef, LargeStringArray, StringArray, StringViewArra
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
+use super::File;
 use crate::error::{Error, Result};
 
 /// Rows per batch: small, because one row can hold a whole book.
@@ -18,6 +19,8 @@ const BATCH_ROWS: usize = 128;
 /// Reads some string columns of a Parquet file from its first row to its last.
 pub struct StringColumns {
     path: PathBuf,
+    /// What a store says is kept here: the decoder tells only that it cannot go on.
+    file: File,
     names: Vec<String>,
     batches: ParquetRecordBatchReader,
     /// Rows of the whole file, from its footer.
@@ -55,9 +58,12 @@ impl StringColumns {
     /// one of the columns.
     pub fn open(path: impl AsRef<Path>, names: &[&str]) -> Result<Self> {
         let path = path.as_ref().to_path_buf();
-        let damaged = |error: &dyn std::fmt::Display| Error::damaged(&path, error.to_string());
-        let builder =
-            ParquetRecordBatchReaderBuilder::try_new(super::open(&path)?).map_err(|error| damaged(&error))?;
+        let file = super::open(&path)?;
+        let damaged = |error: &dyn std::fmt::Display| {
+            file.take_fault().unwrap_or_else(|| Error::damaged(&path, error.to_string()))
+        };
+        let read = file.try_clone().map_err(Error::io("open", &path))?;
+        let builder = ParquetRecordBatchReaderBuilder::try_new(read).map_err(|error| damaged(&error))?;
         let metadata = std::sync::Arc::clone(builder.metadata());
         let schema = builder.parquet_schema();
         for name in names {
@@ -79,9 +85,9 @@ impl StringColumns {
             .with_projection(mask)
             .with_batch_size(BATCH_ROWS)
             .build()
-            .map_err(|error| Error::damaged(&path, error.to_string()))?;
+            .map_err(|error| damaged(&error))?;
         let names = names.iter().map(|&name| name.to_owned()).collect();
-        Ok(Self { path, names, batches, rows, plain_bytes })
+        Ok(Self { path, file, names, batches, rows, plain_bytes })
     }
 
     /// The next rows, or `None` at the end.
@@ -91,7 +97,10 @@ impl StringColumns {
     #[expect(clippy::should_implement_trait, reason = "fallible, and named like the record streams")]
     pub fn next(&mut self) -> Result<Option<StringBatch>> {
         let Some(batch) = self.batches.next() else { return Ok(None) };
-        let batch = batch.map_err(|error| Error::damaged(&self.path, error.to_string()))?;
+        let fault = |error: &dyn std::fmt::Display| {
+            self.file.take_fault().unwrap_or_else(|| Error::damaged(&self.path, error.to_string()))
+        };
+        let batch = batch.map_err(|error| fault(&error))?;
         let mut columns = Vec::with_capacity(self.names.len());
         for name in &self.names {
             let array = batch.column_by_name(name).and_then(Strings::new).ok_or_else(|| {

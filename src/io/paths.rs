@@ -47,7 +47,9 @@ fn expand_objects(pattern: &str, suffixes: &[&str], files: &mut Vec<String>) -> 
     // What stands before the first wildcard, up to a border between folders, is what a store can list.
     let folder =
         wildcard.map_or(pattern, |at| pattern[..at].rsplit_once('/').map_or(pattern, |(folder, _)| folder));
-    let Some(location) = store::Location::of(folder).map_err(message)? else { return Ok(()) };
+    let Some(location) = store::Location::of(folder).map_err(message)? else {
+        return Err(format!("`{pattern}`: a pattern cannot be in the name of the bucket"));
+    };
     if wildcard.is_none()
         && !pattern.ends_with('/')
         && let Some(bytes) = store::size(&location).map_err(message)?
@@ -89,13 +91,16 @@ fn known_sizes() -> MutexGuard<'static, BTreeMap<String, u64>> {
     SIZES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Size of an input file in bytes, which must not change while it is one.
+/// Size of an input file in bytes, which must not change while it is one; none of a file of a web server, which would have to be asked for each.
 ///
 /// # Errors
 /// [`Error::Io`](crate::error::Error::Io) with the path.
-pub fn input_size(file: &str) -> crate::error::Result<u64> {
+pub fn input_size(file: &str) -> crate::error::Result<Option<u64>> {
+    if file.starts_with("http://") || file.starts_with("https://") {
+        return Ok(None);
+    }
     let known = known_sizes().get(file).copied();
-    known.map_or_else(|| super::size_of(file), Ok)
+    known.map_or_else(|| super::size_of(file), Ok).map(Some)
 }
 
 fn expand_one(pattern: &str, suffixes: &[&str], files: &mut Vec<String>) -> Result<(), String> {

@@ -48,7 +48,11 @@ fn own_below(parent: &Path) -> Result<PathBuf> {
 
 /// The folder of this process for what belongs to no run directory.
 fn folder() -> Result<PathBuf> {
-    own_below(&std::env::var_os("TAMIS_SCRATCH").map_or_else(std::env::temp_dir, PathBuf::from))
+    let parent = std::env::var_os("TAMIS_SCRATCH").map_or_else(std::env::temp_dir, PathBuf::from);
+    if store::is_remote(&parent) {
+        return Err(Error::User(format!("TAMIS_SCRATCH: `{}` must be a local folder", parent.display())));
+    }
+    own_below(&parent)
 }
 
 /// Removes the folders of killed processes: nobody holds their locks.

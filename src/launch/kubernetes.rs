@@ -84,7 +84,7 @@ impl Kubernetes {
         let Self { cpus, memory_mib, retries, .. } = self;
         let command = if pass == "finish" {
             // 3: done, with records in quarantine.
-            let script = r#"tamis finish "$1" || [ $? = 3 ]"#;
+            let script = r#"tamis finish "$1"; code=$?; [ $code = 3 ] || exit $code"#;
             format!("command: [sh, -c, {}, sh, {}]", text(script), text(&self.run_dir))
         } else {
             let memory = format!("{}MiB", budget_mib(*memory_mib));
@@ -256,7 +256,7 @@ mod tests {
         let text = kubernetes().manifest(&Step { pass: "finish".to_owned(), workers: 1 });
         assert!(
             text.contains(
-                r#"command: [sh, -c, "tamis finish \"$1\" || [ $? = 3 ]", sh, "/work/my \"run\""]"#
+                r#"command: [sh, -c, "tamis finish \"$1\"; code=$?; [ $code = 3 ] || exit $code", sh, "/work/my \"run\""]"#
             ),
             "{text}"
         );

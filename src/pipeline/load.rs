@@ -46,7 +46,9 @@ pub fn load(path: &str, overrides: &[String]) -> Result<Loaded> {
     let loaded = loader.run(path, overrides);
     match loaded {
         Some(loaded) if loader.errors.is_empty() => Ok(loaded),
-        _ => Err(Error::User(render(loader.errors, &loader.sources))),
+        // A store that was not to be had is no mistake of the user.
+        _ => Err(crate::io::store::take_outage()
+            .unwrap_or_else(|| Error::User(render(loader.errors, &loader.sources)))),
     }
 }
 
@@ -63,7 +65,8 @@ pub fn instantiate(plan: &Plan) -> Result<Instances> {
     let mut stages = Vec::new();
     let fail = |name: &str, errors: Vec<OptionError>| {
         let list: Vec<String> = errors.into_iter().map(|error| error.message).collect();
-        Error::User(format!("`{name}` of the plan cannot be built: {}", list.join("; ")))
+        let message = format!("`{name}` of the plan cannot be built: {}", list.join("; "));
+        crate::io::store::take_outage().unwrap_or(Error::User(message))
     };
     let unknown =
         |name: &str| Error::User(format!("the plan names `{name}`, which this version does not know"));
@@ -414,8 +417,12 @@ impl Loader {
             match reader.files() {
                 Ok(files) => {
                     for file in files {
-                        let bytes = reader.bytes(&file).unwrap_or(Some(0));
-                        splits.push(Split { file, input, bytes });
+                        match reader.bytes(&file) {
+                            Ok(bytes) => splits.push(Split { file, input, bytes }),
+                            Err(error) => {
+                                self.errors.push(Diagnostic::new(entry.place.clone(), error.to_string()));
+                            }
+                        }
                     }
                 }
                 Err(errors) => self.errors.extend(errors.into_iter().map(|error| entry.diagnostic(error))),

@@ -44,7 +44,7 @@ impl RowTable {
         let path = path.as_ref().to_path_buf();
         let file = Arc::new(crate::io::open(&path)?);
         let metadata = ArrowReaderMetadata::load(&*file, ArrowReaderOptions::default())
-            .map_err(|error| Error::damaged(&path, error.to_string()))?;
+            .map_err(|error| unreadable(&file, &path, &error))?;
         Ok(Self { path, file, metadata })
     }
 
@@ -78,8 +78,8 @@ impl RowTable {
     ) -> Result<Batches> {
         let reader = refine(self.builder(columns)?)
             .build()
-            .map_err(|error| Error::damaged(&self.path, error.to_string()))?;
-        Ok(Batches { reader, path: self.path.clone(), first: 0 })
+            .map_err(|error| unreadable(&self.file, &self.path, &error))?;
+        Ok(Batches { reader, file: Arc::clone(&self.file), path: self.path.clone(), first: 0 })
     }
 
     /// All rows, only these columns.
@@ -161,9 +161,15 @@ impl RowTable {
     }
 }
 
+/// A store that failed, or else damage.
+fn unreadable(file: &crate::io::File, path: &Path, error: &dyn std::fmt::Display) -> Error {
+    file.take_fault().unwrap_or_else(|| Error::damaged(path, error.to_string()))
+}
+
 /// Batches of rows, each with the number of its first row.
 pub struct Batches {
     reader: ParquetRecordBatchReader,
+    file: Arc<crate::io::File>,
     path: PathBuf,
     first: u64,
 }
@@ -178,7 +184,7 @@ impl Iterator for Batches {
                 self.first += batch.num_rows() as u64;
                 Ok((first, batch))
             }
-            Err(error) => Err(Error::damaged(&self.path, error.to_string())),
+            Err(error) => Err(unreadable(&self.file, &self.path, &error)),
         })
     }
 }

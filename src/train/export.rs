@@ -51,7 +51,7 @@ pub fn write(dir: &Path, model: &Model, vocabulary: &Vocabulary) -> Result<()> {
         .collect();
     safetensors::write(&dir.join("model.safetensors"), &tensors)?;
     if let Some(file) = &vocabulary.tokenizer
-        && file.exists()
+        && io::exists(file)?
     {
         let mut copy = io::AtomicFile::create(dir.join("tokenizer.json"))?;
         copy.write(&io::read_side_file(file)?)?;
@@ -75,7 +75,7 @@ pub fn write(dir: &Path, model: &Model, vocabulary: &Vocabulary) -> Result<()> {
 /// [`Error::User`] where there is no model, [`Error::Damaged`] where it is another kind, or cut short.
 pub fn read(dir: &Path) -> Result<Model> {
     let path = dir.join("config.json");
-    if !path.exists() {
+    if !io::exists(&path)? {
         return Err(Error::User(format!("`{}` has no model: there is no config.json", dir.display())));
     }
     let config: Value = io::read_json(&path)?;
@@ -124,11 +124,11 @@ pub struct Opened {
 /// As [`read`]; [`Error::User`] where there is no tokenizer.
 pub fn open(dir: &Path) -> Result<Opened> {
     let inner = dir.join("model");
-    let dir =
-        if dir.join("config.json").exists() && !inner.join("config.json").exists() { dir } else { &inner };
+    let is_model = |dir: &Path| io::exists(dir.join("config.json"));
+    let dir = if is_model(dir)? && !is_model(&inner)? { dir } else { &inner };
     let path = dir.join("tokenizer.json");
     let model = read(dir)?;
-    if !path.exists() {
+    if !io::exists(&path)? {
         return Err(Error::User(format!(
             "`{}` has no tokenizer.json: the shards that it was trained on did not name one; copy it there, with a tokenizer_config.json \
              that has `eos_token`",

@@ -306,3 +306,29 @@ fn web_servers_are_read_from() {
     let absent = absent.expect("the program starts");
     assert!(stderr(&absent).contains("no such object"), "{}", stderr(&absent));
 }
+
+#[test]
+fn an_outage_is_no_mistake_and_a_signal_is_heard_in_it() {
+    use std::io::BufRead;
+    let store = store(Faults::default());
+    let dead = |args: &[&str], secs: &str| {
+        let mut command = with(&store, args);
+        command.env("AWS_ENDPOINT_URL", "http://127.0.0.1:9").env("TAMIS_STORE_RETRY_SECS", secs);
+        command
+    };
+    // While the pipeline is read: the same command goes on later.
+    let args = [&["run", QUICKSTART, "--run-dir", "s3://runs/q"][..], &INPUTS].concat();
+    let output = dead(&args, "1").output().expect("the program starts");
+    assert_eq!(output.status.code(), Some(75), "{}", stderr(&output));
+    assert!(stderr(&output).contains("Connection refused"), "{}", stderr(&output));
+    // Later: what it waits for is told, and it does not wait through a signal.
+    let mut child = dead(&args[..4], "120").stderr(Stdio::piped()).spawn().expect("the program starts");
+    let mut lines = std::io::BufReader::new(child.stderr.take().expect("piped")).lines();
+    let line = lines.next().expect("a line").expect("text");
+    assert!(line.contains("waiting for s3://runs: Connection refused"), "{line}");
+    let signal = Command::new("kill").arg(child.id().to_string()).status().expect("there is kill");
+    assert!(signal.success());
+    let told = Instant::now();
+    assert_eq!(child.wait().expect("it ends").code(), Some(75));
+    assert!(told.elapsed() < Duration::from_secs(10), "{:?}", told.elapsed());
+}

@@ -41,9 +41,12 @@ impl Refusal {
     fn may_pass(&self) -> bool {
         match self.status {
             408 | 425 | 429 => true,
-            400 => matches!(self.code(), "RequestTimeout" | "IncompleteBody" | "BadDigest"),
+            400 => matches!(
+                self.code(),
+                "RequestTimeout" | "IncompleteBody" | "BadDigest" | "InvalidBlockList" | "InvalidBlobOrBlock"
+            ),
             // Not implemented will not be so later.
-            501 => false,
+            501 | 505 => false,
             status => status >= 500,
         }
     }
@@ -205,7 +208,7 @@ fn missing_bucket(server: &str) -> String {
 }
 
 fn tried(patience: &Patience) -> String {
-    let secs = patience.since.elapsed().as_secs();
+    let secs = patience.elapsed().as_secs();
     if patience.tries == 1 { String::new() } else { format!(", {} tries in {secs} s", patience.tries) }
 }
 

@@ -31,8 +31,10 @@ struct Holder {
 impl Holder {
     fn me() -> Self {
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        // Containers of one machine may share its name, but count processes for themselves.
+        let processes = std::fs::read_link("/proc/self/ns/pid").unwrap_or_default();
         let process = std::process::id();
-        let host = format!("{} {}", machine::name(), boot.trim());
+        let host = format!("{} {} {}", machine::name(), boot.trim(), processes.display());
         Self { host, process, started: started(process).unwrap_or(0), beat: 0 }
     }
 
@@ -64,7 +66,7 @@ impl Lease {
     /// [`Error::Io`] with the path.
     pub(in crate::io) fn take(location: Location) -> Result<Option<Self>> {
         let me = Holder::me();
-        let mut seen: Option<(Option<String>, Instant)> = None;
+        let mut seen: Option<(UpdateVersion, Instant)> = None;
         loop {
             let version = match read(&location)? {
                 None => None,
@@ -82,7 +84,7 @@ impl Lease {
             };
             let mode = match version {
                 None => PutMode::Create,
-                Some(e_tag) => PutMode::Update(UpdateVersion { e_tag, version: None }),
+                Some(version) => PutMode::Update(version),
             };
             let Some(version) = block_on(write(&location, &me, mode))? else { return Ok(None) };
             let is_lost = Arc::new(AtomicBool::new(false));
@@ -107,7 +109,7 @@ impl Drop for Lease {
     }
 }
 
-fn read(location: &Location) -> Result<Option<(Holder, Option<String>)>> {
+fn read(location: &Location) -> Result<Option<(Holder, UpdateVersion)>> {
     let found = location.retry("read", || async {
         match get_whole(location).await {
             Ok(found) => Ok(Some(found)),
@@ -123,12 +125,12 @@ fn read(location: &Location) -> Result<Option<(Holder, Option<String>)>> {
 }
 
 /// Writes the lease; the new version, or `None` where somebody else was first.
-async fn write(location: &Location, holder: &Holder, mode: PutMode) -> Result<Option<Option<String>>> {
+async fn write(location: &Location, holder: &Holder, mode: PutMode) -> Result<Option<UpdateVersion>> {
     let bytes = serde_json::to_vec(holder).map_err(|error| Error::Failed(error.to_string()))?;
     let work = || async {
         let options = PutOptions { mode: mode.clone(), ..PutOptions::default() };
         match location.store.put_opts(&location.key, bytes.clone().into(), options).await {
-            Ok(written) => Ok(Some(written.e_tag)),
+            Ok(written) => Ok(Some(UpdateVersion { e_tag: written.e_tag, version: written.version })),
             Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
                 // Perhaps by us, in a try whose answer was lost.
                 let (found, version) = get_whole(location).await?;
@@ -140,11 +142,11 @@ async fn write(location: &Location, holder: &Holder, mode: PutMode) -> Result<Op
     location.retrying("write", work).await
 }
 
-async fn renew(location: Location, mut me: Holder, mut version: Option<String>, is_lost: Arc<AtomicBool>) {
+async fn renew(location: Location, mut me: Holder, mut version: UpdateVersion, is_lost: Arc<AtomicBool>) {
     loop {
         tokio::time::sleep(RENEW_TIME).await;
         me.beat += 1;
-        let mode = PutMode::Update(UpdateVersion { e_tag: version.clone(), version: None });
+        let mode = PutMode::Update(version.clone());
         match write(&location, &me, mode).await {
             Ok(Some(renewed)) => version = renewed,
             // Taken over by somebody who took us for dead: what we write is the same as what they write.

@@ -16,12 +16,13 @@ mod upload;
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::{StreamExt, TryStreamExt};
 use object_store::path::Path as Key;
-use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt};
+use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, UpdateVersion};
 use tokio::runtime::Runtime;
 
 use crate::error::{Error, Result, StoreFault, StoreFaultKind};
@@ -41,6 +42,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// Trouble that lasts longer is told, and then so often.
 const NOTICE_TIME: Duration = Duration::from_secs(3);
 const NOTICE_INTERVAL: Duration = Duration::from_secs(30);
+/// A signal is heard after so long.
+const CANCEL_INTERVAL: Duration = Duration::from_millis(250);
 /// Small objects that are fetched at once.
 const CONCURRENT_GETS: usize = 16;
 
@@ -126,6 +129,12 @@ impl Location {
 
     fn error(&self, action: &'static str, error: &object_store::Error, patience: &Patience) -> Error {
         let source = fault::describe(error, &self.root, patience);
+        if let Some(fault) = source.get_ref().and_then(|source| source.downcast_ref::<StoreFault>())
+            && fault.kind == StoreFaultKind::Unavailable
+        {
+            let outage = (action, self.path.clone(), fault.clone());
+            *OUTAGE.lock().unwrap_or_else(PoisonError::into_inner) = Some(outage);
+        }
         Error::Io { action, path: self.path.clone(), source }
     }
 
@@ -161,22 +170,29 @@ fn plain_key(key: &str) -> Result<String, String> {
 
 /// How often and how long something was tried.
 pub(super) struct Patience {
-    since: Instant,
+    /// When it failed first.
+    since: Option<Instant>,
     wait: Duration,
     tries: u32,
 }
 
 impl Patience {
     fn new() -> Self {
-        Self { since: Instant::now(), wait: FIRST_WAIT, tries: 1 }
+        Self { since: None, wait: FIRST_WAIT, tries: 1 }
+    }
+
+    /// Time since the first failure.
+    fn elapsed(&self) -> Duration {
+        self.since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// Waits before the next try; false where there is to be none.
     async fn wait(&mut self, location: &Location, error: &object_store::Error) -> bool {
         polite::trouble_at(&location.root);
-        let waited = self.since.elapsed();
+        self.since.get_or_insert_with(Instant::now);
+        let waited = self.elapsed();
         let left = retry_time().saturating_sub(waited);
-        if left.is_zero() {
+        if left.is_zero() || is_cancelled() {
             return false;
         }
         if waited > NOTICE_TIME {
@@ -185,15 +201,48 @@ impl Patience {
         // Decorrelated jitter, so that workers that failed together do not come back together.
         let wait = FIRST_WAIT + (self.wait * 3).saturating_sub(FIRST_WAIT).mul_f64(random_share());
         self.wait = wait.min(LONGEST_WAIT);
-        tokio::time::sleep(self.wait.min(left)).await;
+        sleep(self.wait.min(left)).await;
         self.tries += 1;
-        true
+        !is_cancelled()
     }
 
     /// Something came through: the next trouble is a new one.
     fn refresh(&mut self) {
         *self = Self::new();
     }
+}
+
+/// Set by a signal: nobody waits any longer.
+static CANCEL: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+
+/// Ends all waiting for stores once a flag is set; what waited fails as if the store did not answer. The first flag stays.
+pub fn cancel_with(flag: Arc<AtomicBool>) {
+    drop(CANCEL.set(flag));
+}
+
+fn is_cancelled() -> bool {
+    CANCEL.get().is_some_and(|flag| flag.load(Ordering::Relaxed))
+}
+
+/// Sleeps, but not through a signal.
+async fn sleep(time: Duration) {
+    let until = Instant::now() + time;
+    while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+        if is_cancelled() {
+            return;
+        }
+        tokio::time::sleep(left.min(CANCEL_INTERVAL)).await;
+    }
+}
+
+/// A store that was not to be had, for callers that only keep the words of errors.
+static OUTAGE: Mutex<Option<(&'static str, PathBuf, StoreFault)>> = Mutex::new(None);
+
+/// The last time since this was asked that a store was not to be had.
+#[must_use]
+pub fn take_outage() -> Option<Error> {
+    let (action, path, fault) = OUTAGE.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+    Some(Error::Io { action, path, source: std::io::Error::other(fault) })
 }
 
 /// Who is told that we wait.
@@ -318,31 +367,43 @@ pub(super) fn get_all(locations: &[Location]) -> Result<Vec<Vec<u8>>> {
 
 /// A whole object and its version. It is asked for as a range, so that a page that some server on the way sends in its place is not taken for it:
 /// whoever knows the object answers 206.
-async fn get_whole(location: &Location) -> object_store::Result<(bytes::Bytes, Option<String>)> {
+async fn get_whole(location: &Location) -> object_store::Result<(bytes::Bytes, UpdateVersion)> {
+    let version =
+        |meta: &ObjectMeta| UpdateVersion { e_tag: meta.e_tag.clone(), version: meta.version.clone() };
     let options = GetOptions { range: Some(GetRange::Offset(0)), ..GetOptions::default() };
     match location.store.get_opts(&location.key, options).await {
         Ok(found) => {
-            let version = found.meta.e_tag.clone();
+            let version = version(&found.meta);
             Ok((found.bytes().await?, version))
         }
         // An empty object has no such range.
         Err(error) if fault::is_empty_range(&error) => {
             let meta = location.store.head(&location.key).await?;
-            if meta.size == 0 { Ok((bytes::Bytes::new(), meta.e_tag)) } else { Err(error) }
+            if meta.size == 0 { Ok((bytes::Bytes::new(), version(&meta))) } else { Err(error) }
         }
         Err(error) => Err(error),
     }
 }
 
-/// A part of an object, which must be there whole.
+/// A part of an object, which must be there whole; of the version that was opened, where one is given.
 async fn get_part(
     location: &Location,
     range: std::ops::Range<u64>,
-    etag: Option<String>,
+    opened: Option<&ObjectMeta>,
 ) -> object_store::Result<bytes::Bytes> {
-    let options =
-        GetOptions { range: Some(GetRange::Bounded(range)), if_match: etag, ..GetOptions::default() };
-    location.store.get_opts(&location.key, options).await?.bytes().await
+    let if_match = opened.and_then(|meta| meta.e_tag.clone());
+    let options = GetOptions { range: Some(GetRange::Bounded(range)), if_match, ..GetOptions::default() };
+    let found = location.store.get_opts(&location.key, options).await?;
+    if opened.is_some_and(|meta| meta.size != found.meta.size) {
+        return Err(other_size());
+    }
+    found.bytes().await
+}
+
+/// Answers disagree about an object: one of them was not about it.
+fn other_size() -> object_store::Error {
+    let source = "it had another size when it was opened".into();
+    object_store::Error::Generic { store: "HTTP", source }
 }
 
 /// Removes objects; one that is already gone is fine.

@@ -21,6 +21,8 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(2);
 /// A connection must stand, and bytes must flow, within so long.
 const CONNECT_TIME: Duration = Duration::from_secs(10);
 const SILENCE_TIME: Duration = Duration::from_mins(1);
+/// The answer to an upload must come within so long, from its beginning on: many go up at once, and lines may be slow.
+const UPLOAD_TIME: Duration = Duration::from_mins(10);
 /// Answers that the crate understands: not changed, not there, there already, changed.
 const AS_THEY_ARE: [u16; 4] = [304, 404, 409, 412];
 /// Most of a refusal's body that anybody wants to see.
@@ -32,21 +34,27 @@ pub(super) struct Connector;
 
 impl HttpConnector for Connector {
     fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
-        static CLIENT: OnceLock<Result<reqwest::Client, String>> = OnceLock::new();
-        let client = CLIENT.get_or_init(|| {
-            // An error says that somebody else did it before.
-            drop(rustls::crypto::ring::default_provider().install_default());
+        type Clients = (reqwest::Client, reqwest::Client);
+        static CLIENTS: OnceLock<Result<Clients, String>> = OnceLock::new();
+        let client = |silence_time| {
             reqwest::Client::builder()
                 .user_agent(concat!("tamis/", env!("CARGO_PKG_VERSION")))
                 .connect_timeout(CONNECT_TIME)
-                .read_timeout(SILENCE_TIME)
+                .read_timeout(silence_time)
                 .redirect(reqwest::redirect::Policy::limited(3))
                 .tcp_nodelay(true)
                 .build()
                 .map_err(|error| error.to_string())
+        };
+        let clients = CLIENTS.get_or_init(|| {
+            // An error says that somebody else did it before.
+            drop(rustls::crypto::ring::default_provider().install_default());
+            Ok((client(SILENCE_TIME)?, client(UPLOAD_TIME)?))
         });
-        match client {
-            Ok(client) => Ok(HttpClient::new(Polite { client: client.clone() })),
+        match clients {
+            Ok((reader, writer)) => {
+                Ok(HttpClient::new(Polite { reader: reader.clone(), writer: writer.clone() }))
+            }
             Err(error) => Err(object_store::Error::Generic { store: "HTTP", source: error.clone().into() }),
         }
     }
@@ -54,7 +62,8 @@ impl HttpConnector for Connector {
 
 #[derive(Debug)]
 struct Polite {
-    client: reqwest::Client,
+    reader: reqwest::Client,
+    writer: reqwest::Client,
 }
 
 #[async_trait]
@@ -64,9 +73,14 @@ impl HttpService for Polite {
         loop {
             let wait = lock(&pace).wait(Instant::now());
             let Some(wait) = wait else { break };
-            tokio::time::sleep(wait).await;
+            if super::is_cancelled() {
+                return Err(HttpError::new(HttpErrorKind::Interrupted, std::io::Error::other("interrupted")));
+            }
+            super::sleep(wait).await;
         }
-        let answer = self.client.call(request).await;
+        let reads = matches!(request.method().as_str(), "GET" | "HEAD");
+        let client = if reads { &self.reader } else { &self.writer };
+        let answer = client.call(request).await;
         let mut response = match answer {
             Ok(response) => response,
             Err(error) => {

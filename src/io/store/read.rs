@@ -15,7 +15,7 @@ use futures_util::StreamExt;
 use object_store::{GetOptions, GetRange, ObjectMeta};
 use tokio::sync::mpsc;
 
-use super::{Location, Patience, fault, get_part, runtime};
+use super::{Location, Patience, fault, get_part, get_whole, other_size, runtime};
 use crate::error::{Error, Result};
 
 /// Bytes of the first window of scattered reads, and of the largest.
@@ -68,7 +68,13 @@ enum Mode {
 impl Remote {
     /// Opens an object for scattered reads or, `streaming`, for reading on and on.
     pub(in crate::io) fn open(location: Location, streaming: bool) -> Result<Self> {
-        let meta = location.head().map_err(|error| reworded(error, "open"))?;
+        let mut meta = location.head().map_err(|error| reworded(error, "open"))?;
+        // A weak tag (RFC 9110, 13.1.1) never matches: the size alone must tell then.
+        meta.e_tag = meta.e_tag.filter(|tag| !tag.starts_with("W/"));
+        if meta.size == 0 {
+            // Or is it what some server on the way said?
+            meta.size = location.retry("open", || get_whole(&location))?.0.len() as u64;
+        }
         let mode = if streaming { Mode::Stream(None) } else { Mode::Windows };
         let end = meta.size;
         let (fault, blocks) = (Mutex::new(None), Mutex::new(VecDeque::new()));
@@ -148,7 +154,7 @@ impl Remote {
         }
         let Shared { location, meta, .. } = &*self.shared;
         location
-            .retry("read", || get_part(location, start..end, meta.e_tag.clone()))
+            .retry("read", || get_part(location, start..end, Some(meta)))
             .map_err(|error| self.shared.keep(error))
     }
 
@@ -298,6 +304,7 @@ async fn pump(shared: Arc<Shared>, range: std::ops::Range<u64>, sender: mpsc::Se
             ..GetOptions::default()
         };
         let failure = match location.store.get_opts(&location.key, options).await {
+            Ok(answer) if answer.meta.size != shared.meta.size => Some(other_size()),
             Ok(answer) => {
                 let mut pieces = Pieces { held: Vec::new(), sender: &sender };
                 let mut body = answer.into_stream();
@@ -305,10 +312,10 @@ async fn pump(shared: Arc<Shared>, range: std::ops::Range<u64>, sender: mpsc::Se
                     match body.next().await {
                         Some(Ok(bytes)) => {
                             at += bytes.len() as u64;
-                            patience.refresh();
                             if !pieces.push(bytes).await {
                                 return;
                             }
+                            patience.refresh();
                         }
                         Some(Err(error)) => break Some(error),
                         None => break None,
