@@ -60,7 +60,7 @@ pub struct Lease {
 
 impl Lease {
     /// Takes the lease that an object stands for; `None` where somebody else has it, which takes up to 20 seconds to find
-    /// out. Where it is `shared`, nobody is asked: those who share it need none to be right.
+    /// out.
     ///
     /// # Errors
     /// [`Error::Io`] with the path.

@@ -28,7 +28,7 @@ const AS_THEY_ARE: [u16; 4] = [304, 404, 409, 412];
 /// Most of a refusal's body that anybody wants to see.
 const MAX_REFUSAL_BYTES: usize = 16 << 10;
 
-/// Makes the clients of stores: all share one pool of connections.
+/// Makes the clients of stores: all share two pools of connections, one for reading and one for what takes its time.
 #[derive(Debug)]
 pub(super) struct Connector;
 
